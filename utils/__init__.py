@@ -1,0 +1,1 @@
+"""Pathshala (পাঠশালা): what stands behind the notebooks of the course."""

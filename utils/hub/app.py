@@ -1,0 +1,79 @@
+"""The Hub as an ASGI application."""
+
+import logging
+import uuid
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from utils.hub.errors import HubError, Moved
+from utils.hub.hub import Hub
+from utils.hub.leases import Leases
+from utils.hub.routes import accounts, commits, files, housekeeping, lfs, listing, refs, repos, unserved
+
+log = logging.getLogger("pathshala.hub")
+
+
+class Envelope:
+    """Routes on the raw path, where a revision may be `refs%2Fpr%2F1`, and stamps every answer with a request id."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        headers = dict(scope["headers"])
+        request_id = headers.get(b"x-request-id") or headers.get(b"x-amzn-trace-id") or uuid.uuid4().hex.encode()
+
+        async def stamped(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
+            await send(message)
+
+        raw = scope.get("raw_path") or scope["path"].encode()
+        await self.app({**scope, "path": raw.split(b"?")[0].decode("latin-1")}, receive, stamped)
+
+
+def answer(_request: Request, error: HubError) -> JSONResponse:
+    return JSONResponse({"error": error.message}, error.status, headers=error.all_headers)
+
+
+def create_app(hub: Hub, leases: Leases | None = None) -> FastAPI:
+    """The application that serves `hub`. With `leases`, the server ends when nobody holds one any more."""
+    app = FastAPI(title="Pathshala Hub", redirect_slashes=False, docs_url=None, redoc_url=None)
+    app.state.hub = hub
+    app.state.leases = leases or Leases()
+    app.add_exception_handler(HubError, answer)
+
+    @app.exception_handler(Moved)
+    def moved(request: Request, error: Moved) -> Response:
+        path = request.scope["path"].replace(f"/{error.old}", f"/{error.new}", 1)
+        query = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(path + query, 307)
+
+    @app.exception_handler(RequestValidationError)
+    def malformed(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][1:])
+        return answer(request, HubError(400, f"Invalid request: {where}: {first['msg']}"))
+
+    @app.exception_handler(HTTPException)
+    def refused(request: Request, error: HTTPException) -> Response:
+        code = {404: "EntryNotFound"}.get(error.status_code)
+        return answer(request, HubError(error.status_code, str(error.detail), code, dict(error.headers or {})))
+
+    @app.exception_handler(Exception)
+    def failed(request: Request, error: Exception) -> Response:
+        log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
+        return answer(request, HubError(500, "Internal error: the Hub's log says more"))
+
+    # From the particular to the general: a repo's own info would else catch what stands below it.
+    parts = (housekeeping, accounts, repos, listing, refs, commits, lfs, files, unserved)
+    for router in (*(part.router for part in parts), repos.last):
+        app.include_router(router)
+    app.add_middleware(Envelope)
+    return app

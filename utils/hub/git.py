@@ -1,0 +1,398 @@
+"""Git as the Hub needs it: revisions, trees and commits of one bare repo, over dulwich.
+
+A commit writes its objects first and moves its branch last, by one atomic rename; whatever dies in between leaves
+only objects that nothing points to.
+"""
+
+import re
+import stat
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from dulwich.diff_tree import tree_changes
+from dulwich.object_store import BaseObjectStore
+from dulwich.objects import Blob, Commit, ShaFile, Tag, Tree
+from dulwich.repo import Repo
+
+from utils.hub.errors import (
+    HubError,
+    conflict,
+    entry_not_found,
+    forbidden,
+    invalid,
+    revision_not_found,
+    unprocessable,
+)
+
+FILE_MODE = stat.S_IFREG | 0o644
+# One pack is one fsync; below this many objects loose ones are as fast and keep the list of packs short.
+LOOSE_AT_MOST = 16
+POINTER = re.compile(
+    rb"\Aversion https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]*\n)*oid sha256:([0-9a-f]{64})\nsize (\d+)\n?\Z"
+)
+COMMIT_ID = re.compile(r"[0-9a-fA-F]{4,40}")
+REF_NAME = re.compile(
+    r"(?!.*(?:\.\.|//|@\{|\.lock(?:/|$)|/\.))[^\x00-\x20~^:?*\[\\\x7f/.][^\x00-\x20~^:?*\[\\\x7f]*(?<![/.])"
+)
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """What git holds in place of a large file (git-lfs pointer file, spec v1)."""
+
+    sha256: str
+    size: int
+
+    def __bytes__(self) -> bytes:
+        return f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.sha256}\nsize {self.size}\n".encode()
+
+    @classmethod
+    def parse(cls, content: bytes) -> "Pointer | None":
+        match = POINTER.match(content) if len(content) < 1024 else None
+        return cls(match[1].decode(), int(match[2])) if match else None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file or a folder in a tree. `size` is that of the content, not of the pointer."""
+
+    path: str
+    is_folder: bool
+    oid: str
+    size: int = 0
+    pointer: Pointer | None = None
+    pointer_size: int = 0
+
+
+@dataclass(frozen=True)
+class Change:
+    """One operation of a commit: new content (bytes or a pointer), or none to delete the path."""
+
+    path: str
+    content: bytes | Pointer | None
+
+
+def check_path(path: str) -> str:
+    """Returns `path` if it stays inside the repo. Raises HubError 422 if not."""
+    parts = path.split("/")
+    bad = (
+        not path
+        or len(path.encode(errors="surrogatepass")) > 4096
+        or any(part in ("", ".", "..") or part.lower() == ".git" for part in parts)
+        or path.startswith(("\\", "..\\"))
+        or re.match(r"[A-Za-z]:[\\/]", path)
+        or any(ord(character) < 32 for character in path)
+    )
+    if bad:
+        raise unprocessable(f"Invalid path in repo: {path!r}")
+    return path
+
+
+_guard = threading.Lock()
+_locks: dict[Path, threading.Lock] = {}
+
+
+def _lock(path: Path) -> threading.Lock:
+    with _guard:
+        if path not in _locks:
+            # First touch in this process, which alone writes here: a lock file can only be a killed server's.
+            for leftover in path.rglob("*.lock"):
+                leftover.unlink(missing_ok=True)
+            _locks[path] = threading.Lock()
+        return _locks[path]
+
+
+class GitRepo:
+    """One bare repo, opened for one request."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._lock = _lock(path)
+        self._repo = Repo(str(path))
+        self.store: BaseObjectStore = self._repo.object_store
+        self.refs = self._repo.refs
+
+    @classmethod
+    def create(cls, path: Path) -> "GitRepo":
+        path.mkdir(parents=True)
+        Repo.init_bare(path, default_branch=b"main").close()
+        with (path / "config").open("a") as config:
+            config.write("[core]\n\tfsyncObjectFiles = true\n")
+        return cls(path)
+
+    def __enter__(self) -> "GitRepo":
+        return self
+
+    def __exit__(self, *_exc) -> None:
+        self._repo.close()
+
+    # Revisions
+
+    def resolve(self, revision: str) -> str:
+        """The commit id (40 hex digits) of a branch, tag, ref or (short) commit id.
+
+        Raises HubError 404 RevisionNotFound.
+        """
+        for name in (f"refs/heads/{revision}", f"refs/tags/{revision}", revision):
+            if (name.startswith("refs/") and REF_NAME.fullmatch(name)) and (found := self._ref(name)):
+                return self._peel(found)
+        if COMMIT_ID.fullmatch(revision):
+            prefix = revision.lower().encode()
+            found_ids = set(self.store.iter_prefix(prefix)) if len(prefix) < 40 else {prefix} & self._known(prefix)
+            commits = [i for i in found_ids if isinstance(self.store[i], Commit)]
+            if len(commits) == 1:
+                return commits[0].decode()
+        raise revision_not_found(revision)
+
+    def _known(self, sha: bytes) -> set[bytes]:
+        return {sha} if sha in self.store else set()
+
+    def _ref(self, name: str) -> bytes | None:
+        try:
+            return self.refs[name.encode()]
+        except (KeyError, ValueError):
+            return None
+
+    def _peel(self, sha: bytes) -> str:
+        found = self.store[sha]
+        while isinstance(found, Tag):
+            found = self.store[found.object[1]]
+        return found.id.decode()
+
+    def list_refs(self, prefix: str) -> dict[str, str]:
+        """Short names below `prefix` ("refs/heads/") → commit ids."""
+        base = prefix.rstrip("/").encode()
+        return {
+            name.decode(errors="replace"): self._peel(self.refs[base + b"/" + name])
+            for name in sorted(self.refs.subkeys(base))
+        }
+
+    def commit_object(self, commit: str) -> Commit:
+        return self.store[commit.encode()]
+
+    def history(self, commit: str) -> Iterator[Commit]:
+        for step in self._repo.get_walker(include=[commit.encode()]):
+            yield step.commit
+
+    # Trees
+
+    def entry(self, commit: str, path: str) -> Entry | None:
+        """What is at `path` in `commit`, or None."""
+        oid, mode = self.commit_object(commit).tree, stat.S_IFDIR
+        for part in filter(None, path.encode(errors="surrogateescape").split(b"/")):
+            if not stat.S_ISDIR(mode):
+                return None
+            try:
+                mode, oid = self.store[oid][part]
+            except KeyError:
+                return None
+        return self._entry(path.strip("/"), mode, oid)
+
+    def _entry(self, path: str, mode: int, oid: bytes) -> Entry:
+        if stat.S_ISDIR(mode):
+            return Entry(path, True, oid.decode())
+        stored, pointer = _measure(self.store, oid)
+        return Entry(path, False, oid.decode(), pointer.size if pointer else stored, pointer, stored if pointer else 0)
+
+    def walk(self, folder: Entry, recursive: bool = False) -> Iterator[Entry]:
+        """Entries of a folder in git's order; with `recursive`, folders are followed by what they hold."""
+        for name, mode, oid in self.store[folder.oid.encode()].iteritems():
+            path = "/".join(filter(None, (folder.path, name.decode(errors="surrogateescape"))))
+            entry = self._entry(path, mode, oid)
+            yield entry
+            if recursive and entry.is_folder:
+                yield from self.walk(entry, recursive=True)
+
+    def files(self, commit: str) -> list[Entry]:
+        root = self.entry(commit, "")
+        return [entry for entry in self.walk(root, recursive=True) if not entry.is_folder]
+
+    def read(self, entry: Entry) -> bytes:
+        """The blob's own bytes: for a large file, its pointer."""
+        return self.store[entry.oid.encode()].data
+
+    def last_commits(self, commit: str, paths: Iterable[str]) -> dict[str, Commit]:
+        """For each path the newest commit, from `commit` back, that changed it or something in it."""
+        missing, found = set(paths), {}
+        for step in self.history(commit):
+            if not missing:
+                break
+            parent = self.store[step.parents[0]].tree if step.parents else None
+            touched = set()
+            for change in tree_changes(self.store, parent, step.tree):
+                for side in (change.old, change.new):
+                    if side and side.path:
+                        parts = side.path.decode(errors="surrogateescape").split("/")
+                        touched.update("/".join(parts[: i + 1]) for i in range(len(parts)))
+            for path in missing & touched:
+                found[path] = step
+            missing -= touched
+        return found
+
+    # Writing
+
+    def commit(
+        self,
+        branch: str,
+        changes: Iterable[Change],
+        *,
+        author: str,
+        message: str,
+        expected_parent: str | None = None,
+        when: int | None = None,
+    ) -> str:
+        """Adds one commit to `branch` and returns its id.
+
+        `expected_parent` (full or short id) must still be the branch's head, else HubError 412. Deleting what is not
+        there is 404 EntryNotFound. `when` (unix seconds) fixes the date, for histories that must come out the same.
+        """
+        ref = f"refs/heads/{branch}" if not branch.startswith("refs/") else branch
+        with self._lock:
+            head = self._ref(ref)
+            if head is None and branch != "main":
+                raise revision_not_found(branch)
+            if expected_parent and not (head and head.startswith(expected_parent.lower().encode())):
+                raise HubError(
+                    412,
+                    "The branch was updated since you opened this page, please refresh and try again",
+                )
+            new = Objects(self.store)
+            tree = new.apply(self.store[head].tree if head else None, changes)
+            commit = Commit()
+            commit.tree = tree
+            commit.parents = [head] if head else []
+            commit.author = commit.committer = author.encode()
+            commit.author_time = commit.commit_time = int(time.time()) if when is None else when
+            commit.author_timezone = commit.commit_timezone = 0
+            commit.encoding = b"UTF-8"
+            commit.message = message.encode(errors="replace")
+            new.add(commit)
+            new.save()
+            if not self.refs.set_if_equals(ref.encode(), head, commit.id, message=b"commit"):
+                raise conflict("Another commit to this branch came first; please try again")
+            return commit.id.decode()
+
+    def create_branch(self, name: str, commit: str) -> None:
+        self._create_ref(f"refs/heads/{name}", commit.encode())
+
+    def create_tag(self, name: str, commit: str, message: str | None, author: str, when: int | None = None) -> None:
+        """A lightweight tag, or an annotated one when there is a message."""
+        target = commit.encode()
+        if message:
+            tag = Tag()
+            tag.name, tag.object, tag.message = name.encode(), (Commit, target), message.encode()
+            tag.tagger, tag.tag_time, tag.tag_timezone = author.encode(), when or int(time.time()), 0
+            self.store.add_object(tag)
+            target = tag.id
+        self._create_ref(f"refs/tags/{name}", target)
+
+    def _create_ref(self, ref: str, target: bytes) -> None:
+        if not REF_NAME.fullmatch(ref):
+            raise invalid(f"Invalid reference name: {ref}")
+        with self._lock:
+            if self._ref(ref):
+                raise conflict(f"Reference {ref} already exists")
+            try:
+                added = self.refs.add_if_new(ref.encode(), target)
+            except OSError as error:  # "a" and "a/b" cannot both be branches
+                raise conflict(f"Reference {ref} conflicts with another one") from error
+            if not added:
+                raise conflict(f"Reference {ref} already exists")
+
+    def delete_ref(self, ref: str) -> None:
+        if ref == "refs/heads/main":
+            raise forbidden(f"Cannot delete {ref}")
+        with self._lock:
+            if not REF_NAME.fullmatch(ref) or self._ref(ref) is None:
+                raise revision_not_found(ref.split("/", 2)[-1])
+            del self.refs[ref.encode()]
+
+
+class Objects:
+    """The new objects of one commit, kept back until all of them are known, then written as one pack."""
+
+    def __init__(self, store: BaseObjectStore):
+        self._store = store
+        self._new: dict[bytes, ShaFile] = {}
+
+    def add(self, obj: ShaFile) -> bytes:
+        self._new[obj.id] = obj
+        return obj.id
+
+    def _tree(self, oid: bytes | None) -> Tree:
+        return Tree() if oid is None else (self._new.get(oid) or self._store[oid]).copy()
+
+    def apply(self, root: bytes | None, changes: Iterable[Change]) -> bytes:
+        """The tree that follows from `root` when `changes` are applied in their order."""
+        group: dict[str, bytes | None] = {}
+        deleting = False
+        for change in changes:
+            # A deletion must not undo what the same commit adds below it later, nor the other way round.
+            if group and deleting != (change.content is None):
+                root, group = self._apply(root, group, ""), {}
+            deleting = change.content is None
+            group[change.path.strip("/")] = None if deleting else self.add(Blob.from_string(bytes(change.content)))
+        return self._apply(root, group, "")
+
+    def _apply(self, oid: bytes | None, changes: dict[str, bytes | None], folder: str) -> bytes:
+        tree = self._tree(oid)
+        below: dict[str, dict[str, bytes | None]] = {}
+        for path, blob in changes.items():
+            name, _, rest = path.partition("/")
+            if rest:
+                below.setdefault(name, {})[rest] = blob
+            elif blob is not None:
+                tree[_encode(name)] = (FILE_MODE, blob)
+            elif _encode(name) in tree:
+                del tree[_encode(name)]
+            else:
+                raise _nothing_to_delete(folder + name)
+        for name, inner in below.items():
+            mode, child = tree[_encode(name)] if _encode(name) in tree else (0, None)  # noqa: SIM401 - no mapping
+            child = self._apply(child if stat.S_ISDIR(mode) else None, inner, f"{folder}{name}/")
+            if len(self._tree(child)):
+                tree[_encode(name)] = (stat.S_IFDIR, child)
+            elif _encode(name) in tree:
+                del tree[_encode(name)]
+        return self.add(tree)
+
+    def save(self) -> None:
+        fresh = [obj for oid, obj in self._new.items() if oid not in self._store]
+        if len(fresh) <= LOOSE_AT_MOST:
+            for obj in fresh:
+                self._store.add_object(obj)
+        else:
+            self._store.add_objects([(obj, None) for obj in fresh])
+
+
+def _encode(name: str) -> bytes:
+    return name.encode(errors="surrogateescape")
+
+
+def _nothing_to_delete(path: str) -> HubError:
+    error = entry_not_found(path)
+    error.message = f'A file with this name doesn\'t exist: "{path}"'
+    return error
+
+
+_sizes: dict[bytes, tuple[int, Pointer | None]] = {}
+
+
+def _measure(store: BaseObjectStore, oid: bytes) -> tuple[int, Pointer | None]:
+    """Size of a blob and the pointer it holds, if it is one. Content never changes under an id, so it is remembered."""
+    if oid not in _sizes:
+        if len(_sizes) > 200_000:
+            _sizes.clear()
+        content = store.get_raw(oid)[1]
+        _sizes[oid] = (len(content), Pointer.parse(content))
+    return _sizes[oid]
+
+
+@lru_cache
+def author(name: str) -> str:
+    """The author line of a commit made through the API."""
+    return f"{name} <{name}@users.noreply.localhost>"

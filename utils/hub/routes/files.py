@@ -1,0 +1,187 @@
+"""Reading files: `resolve` for their bytes, `tree` and `paths-info` for what there is."""
+
+from collections.abc import Iterable
+from itertools import islice
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import FileResponse
+
+from utils.hub.errors import HubError, entry_not_found, invalid
+from utils.hub.git import Entry, GitRepo
+from utils.hub.routes.call import PREFIXES, InApi, InRepo, OnPage, Revision, next_page
+from utils.hub.routes.refs import moment, title_and_rest
+
+router = APIRouter()
+PAGE, EXPANDED_PAGE = 1000, 50  # entries
+MOST_PATHS = 10_000  # in one paths-info
+# What people upload is shown as text at most, never run as a page of the Hub's own origin.
+HARMLESS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'"}
+
+
+class LargeFile(FileResponse):
+    """A file from the object store, in blocks that keep the server's memory small and its system calls few."""
+
+    chunk_size = 1 << 20
+
+
+def resolve(call: OnPage, revision: Revision, path: InRepo) -> Response:
+    with call.reading_files() as (_db, repo), call.hub.git(repo) as git:
+        commit = git.resolve(revision)
+        entry = git.entry(commit, path)
+        if entry is None or entry.is_folder:
+            raise entry_not_found(path, commit)
+        content = None if entry.pointer else git.read(entry)
+    name = path.rsplit("/", 1)[-1]
+    headers = HARMLESS | {
+        "X-Repo-Commit": commit,
+        "Accept-Ranges": "bytes",
+        "Content-Disposition": f"inline; filename*=UTF-8''{quote(name, safe='')}",
+    }
+    if entry.pointer:
+        sha256 = entry.pointer.sha256
+        headers |= {"ETag": f'"{sha256}"', "X-Linked-Etag": f'"{sha256}"', "X-Linked-Size": str(entry.size)}
+        return LargeFile(call.hub.objects.path(sha256), headers=headers, media_type="application/octet-stream")
+    return ranged(call.request, content, headers | {"ETag": f'"{entry.oid}"'})
+
+
+def raw(call: OnPage, revision: Revision, path: InRepo) -> Response:
+    """What git itself holds: for a large file, the pointer."""
+    with call.reading_files() as (_db, repo), call.hub.git(repo) as git:
+        commit = git.resolve(revision)
+        entry = git.entry(commit, path)
+        if entry is None or entry.is_folder:
+            raise entry_not_found(path, commit)
+        return ranged(call.request, git.read(entry), HARMLESS | {"X-Repo-Commit": commit, "ETag": f'"{entry.oid}"'})
+
+
+for _prefix in PREFIXES:
+    for _verb, _handler in (("resolve", resolve), ("raw", raw)):
+        router.add_api_route(
+            f"/{_prefix}{{repo:repo}}/{_verb}/{{revision}}/{{path:path}}",
+            _handler,
+            methods=["GET", "HEAD"],
+            response_class=Response,
+            operation_id=f"{_verb}_{_prefix.rstrip('/') or 'models'}",
+        )
+
+
+def media_type(content: bytes) -> str:
+    try:
+        content[:4096].decode()
+    except UnicodeDecodeError as error:
+        if error.start < min(len(content), 4096) - 4:  # not just a character cut in two
+            return "application/octet-stream"
+    return "application/octet-stream" if b"\0" in content[:4096] else "text/plain; charset=utf-8"
+
+
+def ranged(request: Request, content: bytes, headers: dict[str, str]) -> Response:
+    """The content, or the one part of it that a `Range` header asks for (RFC 9110, 14.2)."""
+    kind, size = media_type(content), len(content)
+    wanted = request.headers.get("range", "")
+    if not wanted.startswith("bytes=") or "," in wanted:
+        return Response(content, headers=headers, media_type=kind)
+    first, dash, last = wanted.removeprefix("bytes=").strip().partition("-")
+    if not dash or not (first or last) or not (first + last).isascii() or not (first + last).isdigit():
+        return Response(content, headers=headers, media_type=kind)
+    start, end = (int(first), int(last) if last else size - 1) if first else (max(size - int(last), 0), size - 1)
+    end = min(end, size - 1)
+    if start > end:
+        raise HubError(416, "Range not satisfiable", headers={"Content-Range": f"bytes */{size}"})
+    headers = headers | {"Content-Range": f"bytes {start}-{end}/{size}"}
+    return Response(content[start : end + 1], 206, headers, kind)
+
+
+def shown(entry: Entry) -> dict:
+    """An entry as `tree` and `paths-info` give it."""
+    if entry.is_folder:
+        return {"type": "directory", "oid": entry.oid, "size": 0, "path": entry.path}
+    row: dict = {"type": "file", "oid": entry.oid, "size": entry.size, "path": entry.path}
+    if entry.pointer:
+        row["lfs"] = {"oid": entry.pointer.sha256, "size": entry.size, "pointerSize": entry.pointer_size}
+    return row
+
+
+def expanded(git: GitRepo, commit: str, entries: Iterable[Entry]) -> list[dict]:
+    """The same with each entry's last commit."""
+    entries = list(entries)
+    last = git.last_commits(commit, [entry.path for entry in entries])
+    rows = []
+    for entry in entries:
+        row, step = shown(entry), last.get(entry.path)
+        if step is not None:
+            row["lastCommit"] = {"id": step.id.decode(), "title": title_and_rest(step)[0], "date": moment(step)}
+        if not entry.is_folder:
+            row["securityFileStatus"] = None  # nothing scans files here
+        rows.append(row)
+    return rows
+
+
+@router.get("/api/{kind:kind}/{repo:repo}/tree/{revision}")
+def tree_of_root(
+    call: InApi, revision: Revision, response: Response, recursive: bool = False, expand: bool = False, cursor: str = ""
+) -> list[dict]:
+    return _tree(call, revision, "", response, recursive, expand, cursor)
+
+
+@router.get("/api/{kind:kind}/{repo:repo}/tree/{revision}/{path:path}")
+def tree_of_folder(
+    call: InApi,
+    revision: Revision,
+    path: InRepo,
+    response: Response,
+    recursive: bool = False,
+    expand: bool = False,
+    cursor: str = "",
+) -> list[dict]:
+    return _tree(call, revision, path, response, recursive, expand, cursor)
+
+
+def _tree(
+    call: InApi, revision: str, path: str, response: Response, recursive: bool, expand: bool, cursor: str
+) -> list[dict]:
+    # A cursor is "commit:offset": all pages of one listing come from one commit, whatever is pushed meanwhile.
+    commit, _, offset = cursor.partition(":")
+    if cursor and not offset.isdecimal():
+        raise invalid("Invalid cursor")
+    size = EXPANDED_PAGE if expand else PAGE
+    limit = call.request.query_params.get("limit", "")
+    if limit.isdecimal() and int(limit):
+        size = min(size, int(limit))
+    with call.reading() as (_db, repo), call.hub.git(repo) as git:
+        commit = git.resolve(commit or revision)
+        folder = git.entry(commit, path)
+        if folder is None or not folder.is_folder:
+            raise entry_not_found(path, commit)
+        start = int(offset or 0)
+        page = list(islice(git.walk(folder, recursive), start, start + size + 1))
+        rows = expanded(git, commit, page[:size]) if expand else [shown(entry) for entry in page[:size]]
+    if len(page) > size:
+        response.headers["Link"] = next_page(call, cursor=f"{commit}:{start + size}")
+    return rows
+
+
+@router.post("/api/{kind:kind}/{repo:repo}/paths-info/{revision}")
+async def paths_info(call: InApi, revision: Revision) -> list[dict]:
+    """Takes a form (as the Python client sends it) or JSON (as the JavaScript one does)."""
+    if call.request.headers.get("content-type", "").startswith("application/json"):
+        try:
+            body = await call.request.json()
+        except ValueError as error:
+            raise invalid("Invalid JSON") from error
+        paths, expand = (body.get("paths", []), body.get("expand")) if isinstance(body, dict) else (None, None)
+    else:
+        form = await call.request.form(max_fields=MOST_PATHS + 10)
+        paths, expand = form.getlist("paths"), form.get("expand")
+    if not isinstance(paths, list) or len(paths) > MOST_PATHS or not all(isinstance(path, str) for path in paths):
+        raise invalid(f'"paths" must be a list of at most {MOST_PATHS} strings')
+    with_commits = str(expand).lower() in ("true", "1")
+    return await run_in_threadpool(_paths_info, call, revision, paths, with_commits)
+
+
+def _paths_info(call: InApi, revision: str, paths: list[str], with_commits: bool) -> list[dict]:
+    with call.reading() as (_db, repo), call.hub.git(repo) as git:
+        commit = git.resolve(revision)
+        found = [entry for path in dict.fromkeys(paths) if (entry := git.entry(commit, path)) and entry.path]
+        return expanded(git, commit, found) if with_commits else [shown(entry) for entry in found]
