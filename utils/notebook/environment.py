@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 # They would send the student's own token to a course Hub, mix its files into the real cache, or forbid to ask it.
 UNSET = """
 HF_TOKEN HUGGING_FACE_HUB_TOKEN HF_OIDC_RESOURCE HF_TOKEN_PATH HF_HUB_CACHE HUGGINGFACE_HUB_CACHE HF_XET_CACHE
-HF_ASSETS_CACHE HUGGINGFACE_ASSETS_CACHE HF_DATASETS_CACHE HF_HUB_OFFLINE TRANSFORMERS_OFFLINE HF_DATASETS_OFFLINE
+HF_ASSETS_CACHE HUGGINGFACE_ASSETS_CACHE HF_DATASETS_CACHE HF_MODULES_CACHE HF_HUB_OFFLINE TRANSFORMERS_OFFLINE
+HF_DATASETS_OFFLINE
 """.split()  # noqa: SIM905 - a table to read
 
 
@@ -48,30 +49,44 @@ def check_imported(endpoint: str, hf_home: Path | None) -> None:
                 raise StartError(RESTART.format(what=f" ({module}.{name} = {found})"))
 
 
+_own: dict[str, str | None] = {}  # the student's values of all that `use_course_hub` changed; None: not set
+
+
+def _set(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
+
+
 def use_course_hub(url: str, hf_home: Path) -> None:
     """Points every client of this process and its children at a course Hub, with a home of its own."""
-    for name in UNSET:
-        os.environ.pop(name, None)
-    os.environ |= {
+    wanted: dict[str, str | None] = dict.fromkeys(UNSET) | {
         "HF_ENDPOINT": url,
         "HF_HOME": str(hf_home),
         "HF_HUB_DISABLE_TELEMETRY": "1",
-        "GRADIO_ANALYTICS_ENABLED": "False",
+        "HF_HUB_DISABLE_UPDATE_CHECK": "1",  # `hf` would ask PyPI and advise to leave the course's pins
         "HF_HUB_DISABLE_XET": "1",  # the course Hub stores large files with LFS only
+        "GRADIO_ANALYTICS_ENABLED": "False",
     }
     host = urlsplit(url).hostname
     for name in ("NO_PROXY", "no_proxy"):
         hosts = [h for h in os.environ.get(name, "").split(",") if h]
-        if host not in hosts:
-            os.environ[name] = ",".join([*hosts, host])
+        if host not in hosts and "*" not in hosts:
+            wanted[name] = ",".join([*hosts, host])
     if in_colab():
         # huggingface_hub asks Colab's secret store whenever it finds no token, whatever Hub it talks to. It leaves
         # that store alone in Colab Enterprise, which has none.
-        os.environ["VERTEX_PRODUCT"] = "COLAB_ENTERPRISE"
+        wanted["VERTEX_PRODUCT"] = "COLAB_ENTERPRISE"
+    for name, value in wanted.items():
+        _own.setdefault(name, os.environ.get(name))
+        _set(name, value)
 
 
 def use_public_hub(url: str) -> None:
-    """The student's own account and cache, as on any day; only a leftover endpoint is put right."""
+    """The student's own account and cache, as on any day: what a course Hub changed earlier is put back."""
+    while _own:
+        _set(*_own.popitem())
     os.environ["HF_ENDPOINT"] = url
 
 

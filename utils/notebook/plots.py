@@ -1,4 +1,12 @@
-"""Bangla in plots: the course's font, so that conjuncts come out as conjuncts on every machine."""
+"""Plots that a Bangla reader can read: the course's font, and a description for those who cannot see them."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # matplotlib takes a second to import: not before the Hub has been told to start
+    from matplotlib.figure import Figure
 
 
 def use_bangla_font() -> None:
@@ -9,3 +17,12 @@ def use_bangla_font() -> None:
     for file in (font.ROOT / "files").glob("*.ttf"):
         font_manager.fontManager.addfont(file)
     rcParams["font.family"] = [font.FAMILY, "DejaVu Sans"]
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Shows a figure as a picture with `alt`, its description in words, and lets the figure go."""
+    from IPython.display import Image, display
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
+    display(Image(buffer.getvalue(), alt=alt))

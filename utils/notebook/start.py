@@ -4,7 +4,7 @@ import json
 import random
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from urllib.error import HTTPError, URLError
+from http.client import HTTPException
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
@@ -56,13 +56,22 @@ def start(hub: str = "local", device: str = "auto") -> Place:
 
 
 def _address(hub: str) -> str:
-    parts = urlsplit(hub)
-    if hub != "local" and not (parts.scheme in ("http", "https") and parts.hostname and not parts.path.strip("/")):
+    if hub != "local" and not _is_address(hub):
         raise StartError(
             f'HUB = "{hub}" চিনি না। এর একটা দাও: "local", "{PUBLIC}", বা class এর Hub এর ঠিকানা, '
             'যেমন "http://192.168.0.10:7860"।'
         )
     return hub.rstrip("/")
+
+
+def _is_address(hub: object) -> bool:
+    """Whether it is http(s)://host or http(s)://host:port, and nothing after that."""
+    try:
+        parts = urlsplit(str(hub))
+        host = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number, a broken IPv6 address
+        return False
+    return bool(host) and not (parts.path.strip("/") or parts.query or parts.fragment)
 
 
 def _open_local() -> LocalHub:
@@ -74,15 +83,20 @@ def _open_local() -> LocalHub:
 
 def _use_local(local: LocalHub) -> tuple[str, str]:
     """Points the clients at the workspace's Hub. Returns its address and the account's name."""
-    global _lease
     hf_home = local.home / "hf"
     environment.check_imported(local.url, hf_home)
     environment.use_course_hub(local.url, hf_home)
     environment.save_token(hf_home, local.token)
+    _hold(local)
+    return local.url, "student"
+
+
+def _hold(local: LocalHub | None) -> None:
+    """Keeps this local Hub for as long as the kernel lives, instead of the one before."""
+    global _lease
     if _lease:
         _lease.close()
     _lease = local
-    return local.url, "student"
 
 
 def _use_remote(url: str) -> tuple[str, str | None]:
@@ -90,6 +104,7 @@ def _use_remote(url: str) -> tuple[str, str | None]:
     if url == PUBLIC:
         environment.check_imported(url, None)
         environment.use_public_hub(url)
+        _hold(None)
         from huggingface_hub import get_token  # the real account: environment, file or Colab's secret
 
         return url, _whoami(url, get_token(), needed=False)
@@ -99,6 +114,7 @@ def _use_remote(url: str) -> tuple[str, str | None]:
     token = hf_home / "token"
     user = _whoami(url, token.read_text().strip() if token.exists() else None, needed=True)
     environment.use_course_hub(url, hf_home)
+    _hold(None)
     return url, user
 
 
@@ -109,10 +125,8 @@ def _whoami(url: str, token: str | None, *, needed: bool) -> str | None:
     try:
         with opener.open(request, timeout=10) as answer:
             return json.load(answer)["name"]
-    except HTTPError:
-        return None
-    except (URLError, OSError, ValueError) as error:
-        if not needed:
+    except (OSError, HTTPException, ValueError, LookupError, TypeError) as error:
+        if not needed or getattr(error, "code", None) == 401:
             return None
         raise StartError(
             f'{url} থেকে কোনো উত্তর নেই ({error})। ঠিকানাটা আর network দেখো, নয়তো HUB = "local" দিয়ে নিজের computer এ চালাও।'
