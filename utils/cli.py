@@ -30,7 +30,7 @@ class Verbs(TyperGroup):
 
 app = typer.Typer(
     cls=Verbs,
-    help="পাঠশালা: বাংলায় Hugging Face শেখার course, ভেতরে সত্যিকারের একটা ছোট Hub।",
+    help="পাঠশালা: বাংলায় Hugging Face শেখার course, ভেতরে একটা ছোট Hub, সত্যি চলে।",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -76,12 +76,18 @@ def lab(context: typer.Context) -> None:
 
 
 @app.command()
-def reset() -> None:
-    """নিজের Hub আর cache মুছে একদম নতুন থেকে শুরু করো।"""
-    from utils.notebook.workspace import reset
+def reset(yes: Annotated[bool, typer.Option("--yes", help="জিজ্ঞেস না করেই মুছে দাও।")] = False) -> None:
+    """নিজের local Hub আর cache মুছে একদম গোড়া থেকে শুরু করো। local Hub এ push করা সব repo যাবে।"""
+    from utils.notebook import workspace
 
-    folder = reset()
-    typer.echo(f"মুছে গেছে: {folder}" if folder else "মোছার কিছু ছিল না।")
+    folder = workspace.home()
+    if not folder.is_dir():
+        typer.echo("মোছার কিছু নেই।")
+        return
+    if not yes:
+        typer.confirm(f"{folder} মুছে যাবে, তোমার local repo গুলো সহ। মুছব?", abort=True)
+    workspace.reset()
+    typer.echo(f"মুছে গেছে: {folder}")
 
 
 @app.command()

@@ -82,9 +82,9 @@ def test_a_failed_cell_is_shown_with_its_number_source_and_error(series):
 def test_a_dead_or_hanging_kernel_is_a_failed_row(series):
     dead, hang = series.rows["02_dead"]["failure"], series.rows["03_hang"]["failure"]
     assert dead["cell"] == hang["cell"] == 2
-    assert "kernel মারা গেছে" in dead["error"]
+    assert "kernel বন্ধ হয়ে গেছে" in dead["error"]
     assert dead["error"].endswith("last words")
-    assert "5 সেকেন্ডেও" in hang["error"]
+    assert "5 s এও" in hang["error"]
 
 
 def test_a_deliberate_error_is_no_failure_and_parameters_arrive(series):

@@ -134,11 +134,12 @@ def execute(
     except KeyboardInterrupt:
         result.state = "interrupted"
     except CellTimeoutError:
-        result.state, result.failure = "failed", _failure(manager, f"{timeout} সেকেন্ডেও cell টা শেষ হয়নি।")
+        result.state, result.failure = "failed", _failure(manager, f"cell টা {timeout} s এও শেষ হয়নি।")
     except DeadKernelError:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
         words = [line for line in lines if not line.startswith("[IPKernelApp]")]
-        result.state, result.failure = "failed", _failure(manager, "\n".join(["kernel মারা গেছে।", *words]))
+        said = "\n".join(["kernel বন্ধ হয়ে গেছে। RAM ফুরালে এমন হয়।", *words])
+        result.state, result.failure = "failed", _failure(manager, said)
     except Exception as error:  # a file that is no notebook, a kernel that does not start
         result.state, result.failure = "failed", _failure(manager, f"{type(error).__name__}: {error}")
     result.seconds = round(time.monotonic() - begin, 1)

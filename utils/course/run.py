@@ -59,7 +59,7 @@ def run(
         raise CourseError(f'device "{device}" চিনি না। লেখো {", ".join(DEVICES[:-1])} অথবা {DEVICES[-1]}।')
     if write_budget:
         if device == "cuda":
-            raise CourseError("budget মাপা হয় CPU তে — GPU ছাড়াও যে চলে, সেটাই তো তার কথা। --device cuda বাদ দাও।")
+            raise CourseError("budget মাপা হয় CPU তে, কারণ GPU ছাড়া কত লাগে সেটাই লেখা থাকবে। --device cuda বাদ দাও।")
         device = "cpu"
     chapters = chapters or root() / "chapters"
     chosen = select(names or [], chapters)

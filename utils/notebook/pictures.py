@@ -1,4 +1,7 @@
-"""The pictures of the chapters, drawn with matplotlib so that they speak Bangla and need no file."""
+"""The pictures of the chapters, drawn with matplotlib so that they speak Bangla and need no file.
+
+Each figure's label is its description in words, which `show` gives to those who cannot see it.
+"""
 
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
@@ -13,12 +16,12 @@ def ecosystem() -> Figure:
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, 100), ylim=(0, 56))
     axes.axis("off")
-    _box(axes, 50, 27, 30, 18, BLUE, "Hub", "model · dataset · Space\nসব কিছুর git repo", "GitHub এর মতো")
+    _box(axes, 50, 27, 30, 18, BLUE, "Hub", "model · dataset · Space\nসবার git repo", "GitHub আর Docker Hub এর মতো")
     parts = [
         (17, 43, GREEN, "transformers · diffusers", "model এনে চালায়", "npm এর মতো"),
         (83, 43, GREEN, "datasets", "data এনে দেয়", "npm এর মতো"),
-        (17, 10, ORANGE, "Spaces", "তৈরি demo, browser এ খোলে", "Docker Hub এর মতো"),
-        (83, 10, ORANGE, "Inference", "তৈরি API, নামাতে হয় না", "Docker Hub এর মতো"),
+        (17, 10, ORANGE, "Spaces", "demo চালায় ওদের server এ", "Vercel এর মতো"),
+        (83, 10, ORANGE, "Inference", "model চালায় ওদের server এ", "API call করলেই উত্তর"),
     ]
     for x, y, colour, name, does, like in parts:
         side = 1 if x < 50 else -1
@@ -29,6 +32,11 @@ def ecosystem() -> Figure:
             arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1.6, "connectionstyle": "arc3"},
         )
         _box(axes, x, y, 30, 15, colour, name, does, like)
+    figure.set_label(
+        "মাঝখানে Hub: model, dataset আর Space এর git repo, GitHub আর Docker Hub এর মতো। চারপাশে চারটা বাক্স, সবার তীর "
+        "Hub এর দিকে: transformers ও diffusers (npm এর মতো), datasets (npm এর মতো), Spaces (Vercel এর মতো) আর "
+        "Inference (API call করলেই উত্তর)।"
+    )
     return figure
 
 
@@ -60,6 +68,9 @@ def sentiment_bars(texts: list[str], results: list[dict]) -> Figure:
     axes.set_yticks(range(len(texts)), texts, fontsize=11)
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
-    axes.set_xlabel("score: model কতটা নিশ্চিত (ঠিক কি না, তা না)")
+    axes.set_xlabel("score: model কতটা নিশ্চিত, কতটা ঠিক না")
+    axes.axvline(0.5, color=INK, linestyle=":", linewidth=1.2)
     axes.spines[["top", "right"]].set_visible(False)
+    said = "; ".join(f"{text}: {r['label']} {r['score']:.2f}" for text, r in zip(texts, results, strict=True))
+    figure.set_label(f"প্রতি বাক্যে একটা বার, score এর সমান লম্বা। {said}। 0.5 এ একটা ফোঁটা ফোঁটা দাগ।")
     return figure

@@ -19,10 +19,10 @@ def use_bangla_font() -> None:
     rcParams["font.family"] = [font.FAMILY, "DejaVu Sans"]
 
 
-def show(figure: Figure, alt: str) -> None:
-    """Shows a figure as a picture with `alt`, its description in words, and lets the figure go."""
+def show(figure: Figure) -> None:
+    """Shows a figure as a picture; its label (`figure.set_label`) is the description for those who cannot see it."""
     from IPython.display import Image, display
 
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
-    display(Image(buffer.getvalue(), alt=alt))
+    display(Image(buffer.getvalue(), alt=figure.get_label()))

@@ -40,7 +40,7 @@ def start(hub: str = "local", device: str = "auto") -> Place:
         StartError: in Bangla, with the way out. Nothing is set half in that case.
     """
     if device not in DEVICES:
-        raise StartError(f'DEVICE = "{device}" চিনি না। এর একটা দাও: "auto", "cpu", "cuda"।')
+        raise StartError(f'DEVICE = "{device}" চিনি না। এগুলোর একটা দাও: "auto", "cpu", "cuda"।')
     address = _address(hub)
     with ThreadPoolExecutor(1) as meanwhile:  # the Hub starts while torch is imported
         opening = meanwhile.submit(_open_local) if address == "local" else None
@@ -50,7 +50,7 @@ def start(hub: str = "local", device: str = "auto") -> Place:
     _seed()
     use_bangla_font()
     where = {"local": "local Hub", PUBLIC: "আসল Hub"}.get(hub.rstrip("/"), "class এর Hub")
-    who = f"তুমি: {user}" if user else "login করা নেই (করতে: hf auth login)"
+    who = f"তুমি: {user}" if user else "login করোনি (করতে চাইলে: hf auth login)"
     print(f"✓ {where}: {url} · {who} · device: {chosen}")
     return Place(url, user, chosen)
 
@@ -58,7 +58,7 @@ def start(hub: str = "local", device: str = "auto") -> Place:
 def _address(hub: str) -> str:
     if hub != "local" and not _is_address(hub):
         raise StartError(
-            f'HUB = "{hub}" চিনি না। এর একটা দাও: "local", "{PUBLIC}", বা class এর Hub এর ঠিকানা, '
+            f'HUB = "{hub}" চিনি না। এগুলোর একটা দাও: "local", "{PUBLIC}", বা class এর Hub এর ঠিকানা, '
             'যেমন "http://192.168.0.10:7860"।'
         )
     return hub.rstrip("/")
@@ -75,10 +75,16 @@ def _is_address(hub: object) -> bool:
 
 
 def _open_local() -> LocalHub:
+    home = workspace.home()
     try:
-        return LocalHub.open(workspace.home())
+        return LocalHub.open(home)
     except HubFailed as error:
         raise StartError(str(error)) from None
+    except OSError as error:  # a folder that cannot be written, or a lock that another notebook keeps too long
+        raise StartError(
+            f"{home} এ local Hub চালু করা গেল না ({error})। folder টায় লেখা যায় কি না দেখো, তারপর আবার চালাও। "
+            "অন্য folder দিতে চাইলে PATHSHALA_HOME এ তার নাম দাও।"
+        ) from None
 
 
 def _use_local(local: LocalHub) -> tuple[str, str]:
