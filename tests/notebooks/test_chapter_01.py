@@ -31,9 +31,9 @@ def test_nobody_has_solved_the_first_exercise_beforehand(said):
 
 def test_two_opposite_bangla_sentences_look_the_same_to_the_model(said):
     happy, sad = (line.split(" → ")[1] for line in said["opposites"].splitlines())
-    assert happy == sad
+    assert happy == sad and ast.literal_eval(sad)["score"] > 0.9
     english, happy, sad = map(ast.literal_eval, said["tokens"].splitlines())
-    assert happy == sad and "[UNK]" in happy and "[UNK]" not in english
+    assert happy == sad == ["[UNK]"] * 3 and "[UNK]" not in english
 
 
 def test_an_angry_comment_is_positive_with_confidence(said):
