@@ -12,6 +12,7 @@ c.CourseDirectory.ignore = [".ipynb_checkpoints", "__pycache__", "*.pyc", "wrong
 c.CourseDirectory.db_url = f"sqlite:///{Path(__file__).with_name('gradebook.db')}?timeout=60"
 
 c.ClearSolutions.code_stub = {
-    "python": '# এখানে তোমার code লেখো, তারপর নিচের লাইনটা মুছে দাও।\nraise NotImplementedError("এই function এখনো লেখা হয়নি।")'
+    "python": "# এখানে তোমার code লেখো, তারপর নিচের লাইনটা মুছে দাও।\n"
+    'raise NotImplementedError("এই function এখনো লেখা হয়নি। লিখে থাকলে নিচের `raise` লাইনটা মুছেছ?")'
 }
 c.ClearSolutions.text_stub = "এখানে তোমার উত্তর লেখো।"
