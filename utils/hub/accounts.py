@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from utils.hub.errors import bad_credentials, conflict, invalid
 from utils.hub.tables import Account, Membership, Repo, Token
 
-NAME = re.compile(r"(?!.*(?:--|\.\.))[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
+NAME = re.compile(r"(?!.*(?:--|\.\.))[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
 RESERVED = {
     "api",
     "datasets",

@@ -6,15 +6,18 @@ import uuid
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
+from sqlalchemy.exc import IntegrityError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from utils.hub.errors import HubError, Moved
+from utils.hub.errors import HubError, Moved, conflict
 from utils.hub.hub import Hub
 from utils.hub.leases import Leases
 from utils.hub.routes import accounts, commits, files, housekeeping, lfs, listing, refs, repos, unserved
 
 log = logging.getLogger("pathshala.hub")
+LARGEST_BODY = 16 << 20  # bytes of a request; the routes that take files say how many more they take
 
 
 class Envelope:
@@ -44,7 +47,9 @@ def answer(_request: Request, error: HubError) -> JSONResponse:
 
 def create_app(hub: Hub, leases: Leases | None = None) -> FastAPI:
     """The application that serves `hub`. With `leases`, the server ends when nobody holds one any more."""
-    app = FastAPI(title="Pathshala Hub", redirect_slashes=False, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Pathshala Hub", redirect_slashes=False, docs_url=None, redoc_url=None, max_body_size=LARGEST_BODY
+    )
     app.state.hub = hub
     app.state.leases = leases or Leases()
     app.add_exception_handler(HubError, answer)
@@ -66,6 +71,18 @@ def create_app(hub: Hub, leases: Leases | None = None) -> FastAPI:
         code = {404: "EntryNotFound"}.get(error.status_code)
         return answer(request, HubError(error.status_code, str(error.detail), code, dict(error.headers or {})))
 
+    @app.exception_handler(IntegrityError)
+    def raced(request: Request, _error: IntegrityError) -> Response:
+        return answer(request, conflict("Somebody else changed this at the same moment; please try again"))
+
+    @app.exception_handler(UnicodeError)
+    def half_a_character(request: Request, _error: UnicodeError) -> Response:
+        return answer(request, HubError(400, "The request holds half a character (a lone surrogate)"))
+
+    @app.exception_handler(ClientDisconnect)
+    def gone(_request: Request, _error: ClientDisconnect) -> Response:
+        return Response(status_code=400)  # to nobody: an upload that was broken off is no error of the Hub's
+
     @app.exception_handler(Exception)
     def failed(request: Request, error: Exception) -> Response:
         log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
@@ -73,7 +90,7 @@ def create_app(hub: Hub, leases: Leases | None = None) -> FastAPI:
 
     # From the particular to the general: a repo's own info would else catch what stands below it.
     parts = (housekeeping, accounts, repos, listing, refs, commits, lfs, files, unserved)
-    for router in (*(part.router for part in parts), repos.last):
+    for router in (*(part.router for part in parts), repos.last, unserved.last):
         app.include_router(router)
     app.add_middleware(Envelope)
     return app

@@ -20,8 +20,8 @@ from sqlalchemy.orm import Session
 
 from utils.hub import accounts
 from utils.hub.git import Change, Pointer, author
+from utils.hub.globs import Attributes
 from utils.hub.hub import REGULAR_LIMIT, Hub, gitattributes
-from utils.hub.routes.commits import Attributes
 from utils.hub.tables import Alias, Repo
 
 STARTERS = Path(__file__).parents[1] / "starter"
@@ -57,7 +57,7 @@ def _bear_one(hub: Hub, db: Session, kind: str, folder: Path, history: dict) -> 
             git.create_tag(tag, sha, None, owner.name)
     for alias in history.get("aliases", []):
         db.merge(Alias(kind=kind, key=alias.lower(), repo_id=repo.id))
-    hub.index(db, repo, sha)
+    hub.index(db, repo)
 
 
 def _files(folder: Path) -> dict[str, Path]:
@@ -67,10 +67,10 @@ def _files(folder: Path) -> dict[str, Path]:
 
 
 def _commit(hub: Hub, db: Session, repo: Repo, git, files: dict[str, Path], message: str, when: int) -> str:
-    is_large = Attributes(gitattributes(repo.kind).encode())
+    attributes = Attributes(gitattributes(repo.kind).encode())
     changes = []
     for name, path in files.items():
-        if is_large(name) or path.stat().st_size > REGULAR_LIMIT:
+        if attributes.large(name) or path.stat().st_size > REGULAR_LIMIT:
             changes.append(Change(name, _keep(hub, db, repo, path)))
         else:
             changes.append(Change(name, path.read_bytes()))

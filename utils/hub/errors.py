@@ -7,6 +7,8 @@ class HubError(Exception):
     """An error that becomes an HTTP answer with `X-Error-Code` and `X-Error-Message`."""
 
     def __init__(self, status: int, message: str, code: str | None = None, headers: dict[str, str] | None = None):
+        # It may quote what came with the request: half a character, or a path of megabytes.
+        message = message.encode(errors="replace").decode()[:1000]
         super().__init__(message)
         self.status, self.message, self.code = status, message, code
         self.headers = headers or {}

@@ -8,6 +8,7 @@ import re
 import stat
 import threading
 import time
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,8 +33,9 @@ FILE_MODE = stat.S_IFREG | 0o644
 # One pack is one fsync; below this many objects loose ones are as fast and keep the list of packs short.
 LOOSE_AT_MOST = 16
 POINTER = re.compile(
-    rb"\Aversion https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]*\n)*oid sha256:([0-9a-f]{64})\nsize (\d+)\n?\Z"
+    rb"\Aversion https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]*\n)*oid sha256:([0-9a-f]{64})\nsize (\d{1,18})\n?\Z"
 )
+WRITABLE = ("refs/heads/", "refs/pr/", "refs/convert/")
 COMMIT_ID = re.compile(r"[0-9a-fA-F]{4,40}")
 REF_NAME = re.compile(
     r"(?!.*(?:\.\.|//|@\{|\.lock(?:/|$)|/\.))[^\x00-\x20~^:?*\[\\\x7f/.][^\x00-\x20~^:?*\[\\\x7f]*(?<![/.])"
@@ -77,15 +79,17 @@ class Change:
 
 
 def check_path(path: str) -> str:
-    """Returns `path` if it stays inside the repo. Raises HubError 422 if not."""
+    """Returns `path` if it stays inside the repo and a disk can hold it. Raises HubError 422 if not."""
     parts = path.split("/")
+    size = len(path.encode(errors="replace"))
     bad = (
-        not path
-        or len(path.encode(errors="surrogatepass")) > 4096
+        size > 4096
+        or len(parts) > 100
         or any(part in ("", ".", "..") or part.lower() == ".git" for part in parts)
+        or any(len(part.encode(errors="replace")) > 255 for part in parts)
         or path.startswith(("\\", "..\\"))
         or re.match(r"[A-Za-z]:[\\/]", path)
-        or any(ord(character) < 32 for character in path)
+        or any(unicodedata.category(character) in ("Cc", "Cs") for character in path)
     )
     if bad:
         raise unprocessable(f"Invalid path in repo: {path!r}")
@@ -250,12 +254,12 @@ class GitRepo:
         `expected_parent` (full or short id) must still be the branch's head, else HubError 412. Deleting what is not
         there is 404 EntryNotFound. `when` (unix seconds) fixes the date, for histories that must come out the same.
         """
-        ref = f"refs/heads/{branch}" if not branch.startswith("refs/") else branch
+        ref = branch if branch.startswith(WRITABLE) else f"refs/heads/{branch}"
         with self._lock:
             head = self._ref(ref)
-            if head is None and branch != "main":
+            if head is None and ref != "refs/heads/main":
                 raise revision_not_found(branch)
-            if expected_parent and not (head and head.startswith(expected_parent.lower().encode())):
+            if expected_parent and not (head and head.startswith(expected_parent.lower().encode(errors="replace"))):
                 raise HubError(
                     412,
                     "The branch was updated since you opened this page, please refresh and try again",
@@ -291,7 +295,7 @@ class GitRepo:
         self._create_ref(f"refs/tags/{name}", target)
 
     def _create_ref(self, ref: str, target: bytes) -> None:
-        if not REF_NAME.fullmatch(ref):
+        if not REF_NAME.fullmatch(ref) or len(ref.encode()) > 250:  # a ref is a file: no disk takes longer names
             raise invalid(f"Invalid reference name: {ref}")
         with self._lock:
             if self._ref(ref):
@@ -324,18 +328,23 @@ class Objects:
         return obj.id
 
     def _tree(self, oid: bytes | None) -> Tree:
-        return Tree() if oid is None else (self._new.get(oid) or self._store[oid]).copy()
+        if oid is None:
+            return Tree()
+        return (self._new[oid] if oid in self._new else self._store[oid]).copy()
 
     def apply(self, root: bytes | None, changes: Iterable[Change]) -> bytes:
         """The tree that follows from `root` when `changes` are applied in their order."""
-        group: dict[str, bytes | None] = {}
+        group: dict[str, bytes | None] = {}  # changes that do not touch each other, applied together
+        folders: set[str] = set()  # those that the group's paths lie in
         deleting = False
         for change in changes:
-            # A deletion must not undo what the same commit adds below it later, nor the other way round.
-            if group and deleting != (change.content is None):
-                root, group = self._apply(root, group, ""), {}
+            path = change.path.strip("/")
+            above = {path[:end] for end, character in enumerate(path) if character == "/"}
+            if deleting != (change.content is None) or path in folders or not above.isdisjoint(group):
+                root, group, folders = self._apply(root, group, ""), {}, set()
             deleting = change.content is None
-            group[change.path.strip("/")] = None if deleting else self.add(Blob.from_string(bytes(change.content)))
+            group[path] = None if deleting else self.add(Blob.from_string(bytes(change.content)))
+            folders |= above
         return self._apply(root, group, "")
 
     def _apply(self, oid: bytes | None, changes: dict[str, bytes | None], folder: str) -> bytes:

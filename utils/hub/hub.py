@@ -16,11 +16,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 from itsdangerous import URLSafeTimedSerializer
-from sqlalchemy import event, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from utils.hub import accounts, cards
-from utils.hub.errors import Moved, conflict, invalid, repo_not_found
+from utils.hub.errors import conflict, invalid, repo_not_found
 from utils.hub.git import Change, GitRepo, author
 from utils.hub.objects import ObjectStore
 from utils.hub.tables import Account, Alias, Repo, RepoObject, RepoTag, Setting, connect
@@ -37,6 +37,13 @@ class DataInUse(Exception):
     """Another Hub process serves this data directory."""
 
 
+def check_name(name: str) -> str:
+    """Returns `name` if a repo can be called so. Raises HubError 400 if not."""
+    if not accounts.NAME.fullmatch(name) or name.lower().endswith((".git", ".ipynb")):
+        raise invalid(f"Invalid repo name: {name!r}")
+    return name
+
+
 def gitattributes(kind: str) -> str:
     """The .gitattributes a new repo is born with: which names are always large files."""
     patterns = [f"*.{ending}" for ending in LARGE_ENDINGS] + ["saved_model/**/*", "*.tar.*", "*tfevents*"]
@@ -50,7 +57,7 @@ class Hub:
 
     def __init__(self, data: Path):
         self.data = data
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)  # private repos, and the secret that signs links
         self.engine = connect(str(data / "hub.db"))
         self.objects = ObjectStore(data / "objects")
         self.repos = data / "repos"
@@ -95,14 +102,13 @@ class Hub:
         return GitRepo(self.repos / repo.folder)
 
     def find(self, db: Session, kind: str, repo_id: str) -> Repo:
-        """The repo with this id in any letter case. Raises Moved for a former id, HubError 404 for none."""
+        """The repo with this id, or formerly with it, in any letter case. Raises HubError 404."""
         key = repo_id.lower()
         repo = db.scalar(select(Repo).where(Repo.kind == kind, Repo.key == key))
+        if repo is None and (alias := db.get(Alias, (kind, key))):
+            repo = db.get(Repo, alias.repo_id)
         if repo is None:
-            alias = db.get(Alias, (kind, key))
-            if alias is None:
-                raise repo_not_found()
-            raise Moved(repo_id, db.get(Repo, alias.repo_id).full_name)
+            raise repo_not_found()
         return self.fresh(db, repo)
 
     def create(
@@ -118,22 +124,19 @@ class Hub:
         when: int | None = None,
     ) -> Repo:
         """A new repo with its first commit. Raises HubError 400 for a bad name, 409 for one that is taken."""
-        if not accounts.NAME.fullmatch(name) or name.endswith((".git", ".ipynb")):
-            raise invalid(f"Invalid repo name: {name!r}")
-        key = f"{owner.key}/{name.lower()}"
+        key = f"{owner.key}/{check_name(name).lower()}"
+        self._take_over(db, kind, key)
         if db.scalar(select(Repo.id).where(Repo.kind == kind, Repo.key == key)):
             raise conflict(f"You already created this {kind} repo: {owner.name}/{name}")
         folder = uuid.uuid4().hex
         with GitRepo.create(self.repos / folder) as git:
-            sha = git.commit(
+            git.commit(
                 "main",
                 [Change(".gitattributes", gitattributes(kind).encode()), *files],
                 author=author(creator or owner.name),
                 message="initial commit",
                 when=when,
             )
-        if alias := db.get(Alias, (kind, key)):
-            db.delete(alias)  # a new repo takes over the id that a renamed one left
         repo = Repo(
             kind=kind,
             owner=owner,
@@ -144,27 +147,31 @@ class Hub:
         )
         db.add(repo)
         db.flush()
-        self.index(db, repo, sha)
+        self.index(db, repo)
         return repo
 
+    @staticmethod
+    def _take_over(db: Session, kind: str, key: str) -> None:
+        """Frees the id that a renamed repo left.
+
+        To be called before looking whether the id is taken: writing lets one transaction in at a time, so that of two
+        who want an id at once the second waits here and then sees the first one's repo.
+        """
+        db.execute(delete(Alias).where(Alias.kind == kind, Alias.key == key))
+
     def delete(self, db: Session, repo: Repo) -> None:
-        """Forgets the repo; its folder goes once that is committed, or at the next start if that is cut off."""
-        folder = self.repos / repo.folder
-        event.listen(db, "after_commit", lambda _: shutil.rmtree(folder, ignore_errors=True), once=True)
+        """Forgets the repo. Its folder goes at the next start: somebody may just be reading it."""
         db.delete(repo)
 
     def move(self, db: Session, repo: Repo, owner: Account, name: str) -> None:
         """Renames the repo; the old id redirects from now on. Raises HubError 400 or 409."""
-        if not accounts.NAME.fullmatch(name):
-            raise invalid(f"Invalid repo name: {name!r}")
-        key = f"{owner.key}/{name.lower()}"
+        key = f"{owner.key}/{check_name(name).lower()}"
+        self._take_over(db, repo.kind, key)
         taken = db.scalar(select(Repo).where(Repo.kind == repo.kind, Repo.key == key))
         if taken is not None and taken.id != repo.id:
             raise conflict(f"A {repo.kind} named {owner.name}/{name} already exists")
         if taken is None:
             db.merge(Alias(kind=repo.kind, key=repo.key, repo_id=repo.id))
-            if alias := db.get(Alias, (repo.kind, key)):
-                db.delete(alias)
         repo.owner, repo.name, repo.key = owner, name, key
 
     # Index
@@ -177,7 +184,11 @@ class Hub:
             with self.git(repo) as git:
                 sha = git.resolve("main")
         if sha != repo.sha:
-            self.index(db, repo, sha)
+            # In a transaction of its own: the caller's may last, and nobody else could write meanwhile.
+            with self.db() as own:
+                self.index(own, own.get(Repo, repo.id) or repo)
+            if db.get(Repo, repo.id, populate_existing=True) is None:
+                raise repo_not_found()
         return repo
 
     def refresh(self) -> None:
@@ -186,8 +197,14 @@ class Hub:
             for repo in db.scalars(select(Repo)).all():
                 self.fresh(db, repo)
 
-    def index(self, db: Session, repo: Repo, sha: str) -> None:
+    def index(self, db: Session, repo: Repo) -> None:
+        """Reads from `main` what search knows of the repo. Raises HubError 404 if it was deleted meanwhile."""
+        # Writing first lets one thread in at a time, so that the last one in has seen the last commit.
+        db.execute(delete(RepoTag).where(RepoTag.repo_id == repo.id))
+        if db.scalar(select(Repo.id).where(Repo.id == repo.id)) is None:
+            raise repo_not_found()
         with self.git(repo) as git:
+            sha = git.resolve("main")
             files = [entry.path for entry in git.files(sha)]
             card = cards.card_data(_text(git, sha, "README.md"))
             config = _json(git, sha, "config.json")
@@ -199,22 +216,20 @@ class Hub:
         repo.config = cards.config_summary(config, tokenizer)
         repo.pipeline_tag = cards.pipeline_tag(card, config)
         repo.library_name = cards.library(card, config, files)
-        wanted = cards.tags(repo.kind, card, config, files)
-        if [tag.tag for tag in repo.tags] != wanted:
-            repo.tags.clear()
-            db.flush()
-            repo.tags.extend(RepoTag(tag=tag, position=i) for i, tag in enumerate(wanted))
+        if tags := cards.tags(repo.kind, card, config, files):
+            db.execute(insert(RepoTag), [{"repo_id": repo.id, "tag": t, "position": i} for i, t in enumerate(tags)])
+        db.expire(repo, ["tags"])
 
     # Large files
 
     def holds(self, db: Session, repo: Repo, sha256: str) -> bool:
         """Whether this large file was uploaded to this repo and is there."""
-        return db.get(RepoObject, (repo.id, sha256)) is not None and sha256 in self.objects
+        return sha256 in self.objects and db.get(RepoObject, (repo.id, sha256)) is not None
 
     def keep(self, db: Session, repo: Repo, sha256: str) -> int:
         """Notes that the repo holds a large file that the store has; returns its size in bytes."""
         size = self.objects.path(sha256).stat().st_size
-        db.merge(RepoObject(repo_id=repo.id, sha256=sha256, size=size))
+        db.execute(insert(RepoObject).prefix_with("OR IGNORE"), {"repo_id": repo.id, "sha256": sha256, "size": size})
         return size
 
 
@@ -227,7 +242,7 @@ def _text(git: GitRepo, sha: str, path: str) -> str:
 
 def _json(git: GitRepo, sha: str, path: str) -> dict:
     try:
-        found = json.loads(_text(git, sha, path) or "{}")
-    except ValueError:
+        found = cards.jsonable(json.loads(_text(git, sha, path) or "{}"))
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

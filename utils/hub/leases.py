@@ -22,6 +22,7 @@ class Leases:
     async def watch(self, leave: Callable[[], None]) -> None:
         while self.held or time.monotonic() - self._alone_since <= self.grace:
             await asyncio.sleep(0.2)
+        self.closing.set()  # at once: who comes between now and the server's end must find another Hub
         leave()
 
     def taken(self) -> None:
@@ -43,6 +44,8 @@ class LeaseResponse(Response):
         del self.headers["content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.leases.closing.is_set():
+            return await Response("closing\n", 503)(scope, receive, send)
         self.leases.taken()
         closing = asyncio.ensure_future(self.leases.closing.wait())
         gone = asyncio.ensure_future(self._gone(receive))

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,11 +63,14 @@ class LocalHub:
             apart: dict[str, Any] = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS}
         else:
             apart = {"start_new_session": True}
+        # It outlives this notebook and serves others: it gets nothing of this one's account and settings.
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
         course = Path(__file__).parents[2]  # first on the child's path, whatever `utils` lies beside the notebook
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "utils.hub", str(home)],
                 cwd=course,
+                env=ours,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -83,7 +87,7 @@ class LocalHub:
             process.kill()
         said = log.read_text(errors="replace").strip().splitlines()[-5:]
         raise HubFailed(
-            "local Hub চালু হয়নি। notebook টা restart করে আবার চালাও; তাতেও না হলে terminal এ "
+            "local Hub চালু হয়নি। Kernel → Restart দাও, তারপর প্রথম cell থেকে চালাও। তাতেও না হলে terminal এ "
             "`pathshala reset` চালাও (তোমার local repo গুলো মুছে যাবে)।\n"
             f"Hub এর log ({log}):\n" + "\n".join(said)
         )
@@ -115,19 +119,24 @@ class LocalHub:
 
     def stop(self) -> None:
         """Ends the Hub now, whoever else uses it, and waits until it is gone."""
-        from contextlib import suppress
-
         import psutil
+
+        def ended(seconds: float) -> bool:
+            deadline = time.monotonic() + seconds
+            # In a container nobody may bury the dead: a zombie has ended.
+            while process.status() != psutil.STATUS_ZOMBIE:
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(0.05)
+            return True
 
         self.close()
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(self.pid)
             process.terminate()
-            try:
-                process.wait(15)
-            except psutil.TimeoutExpired:
+            if not ended(15):
                 process.kill()
-                process.wait(15)
+                ended(15)
 
     def __enter__(self) -> "LocalHub":
         return self

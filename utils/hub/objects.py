@@ -2,7 +2,10 @@
 
 import hashlib
 import os
+import re
+import threading
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +13,7 @@ from pathlib import Path
 from utils.hub.errors import unprocessable
 
 BLOCK = 1 << 20
+SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def sync_folder(folder: Path) -> None:
@@ -57,6 +61,8 @@ class ObjectStore:
         self.root = root
         self.incoming = root / "incoming"
         self.incoming.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self._writers: Counter[str] = Counter()  # of each multipart upload, now
 
     def sweep(self) -> None:
         """Removes what a killed server left half-written."""
@@ -67,7 +73,7 @@ class ObjectStore:
         return self.root / sha256[:2] / sha256[2:4] / sha256
 
     def __contains__(self, sha256: str) -> bool:
-        return self.path(sha256).is_file()
+        return SHA256.fullmatch(sha256) is not None and self.path(sha256).is_file()
 
     def adopt(self, file: Path, sha256: str) -> None:
         """Moves a checked, synced file to its place. The rename is the moment at which it exists."""
@@ -89,22 +95,33 @@ class ObjectStore:
         """Where the parts of one multipart upload are put together."""
         return self.incoming / f"{upload}.parts"
 
-    def write_part(self, upload: str, offset: int) -> "PartFile":
-        path = self.parts(upload)
-        path.touch()
-        return PartFile(path, offset)
+    @contextmanager
+    def write_part(self, upload: str, offset: int) -> Iterator["PartFile"]:
+        with self._lock:
+            self.parts(upload).touch()
+            part = PartFile(self.parts(upload), offset)
+            self._writers[upload] += 1
+        try:
+            yield part
+        finally:
+            part.close()
+            with self._lock:
+                self._writers[upload] -= 1
 
     def finish_parts(self, upload: str, sha256: str, size: int) -> None:
         """Checks the assembled parts and keeps them. Raises HubError 422 if they are not what was announced."""
-        path = self.parts(upload)
-        if not path.exists() or path.stat().st_size != size:
-            raise unprocessable("Parts are missing")
-        with path.open("rb") as file:
+        path, whole = self.parts(upload), self.incoming / uuid.uuid4().hex
+        with self._lock:  # who still holds the file open could change it after it was checked
+            if self._writers[upload] or not path.exists() or path.stat().st_size != size:
+                raise unprocessable("Parts are missing")
+            os.replace(path, whole)
+        with whole.open("r+b") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
             os.fsync(file.fileno())
         if found != sha256:
+            whole.unlink()
             raise unprocessable(f"Content does not match sha256 {sha256}")
-        self.adopt(path, sha256)
+        self.adopt(whole, sha256)
 
 
 class PartFile:

@@ -57,7 +57,8 @@ class Token(Table):
 
 class Repo(Table):
     __tablename__ = "repos"
-    __table_args__ = (UniqueConstraint("kind", "key"),)
+    # An id is never given twice: a link that was signed for a deleted repo must not open the next one.
+    __table_args__ = (UniqueConstraint("kind", "key"), {"sqlite_autoincrement": True})
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str]  # "model" · "dataset" · "space"
     owner_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
@@ -124,7 +125,8 @@ class Setting(Table):
 
 def connect(path: str) -> Engine:
     """Opens the SQLite file at `path` (made if missing) so that readers never wait and a commit survives kill -9."""
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+    # A connection for every thread that wants one: a request waits for the disk, never for another request's.
+    engine = create_engine(f"sqlite:///{path}", max_overflow=-1, connect_args={"timeout": 30})
 
     @event.listens_for(engine, "connect")
     def pragmas(connection, _record) -> None:

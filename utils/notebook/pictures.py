@@ -20,7 +20,7 @@ def ecosystem() -> Figure:
     parts = [
         (17, 43, GREEN, "transformers · diffusers", "model এনে চালায়", "npm এর মতো"),
         (83, 43, GREEN, "datasets", "data এনে দেয়", "npm এর মতো"),
-        (17, 10, ORANGE, "Spaces", "demo চালায় ওদের server এ", "Vercel এর মতো"),
+        (17, 10, ORANGE, "Spaces", "code push করলে demo চালু", "Vercel এর মতো"),
         (83, 10, ORANGE, "Inference", "model চালায় ওদের server এ", "API call করলেই উত্তর"),
     ]
     for x, y, colour, name, does, like in parts:
@@ -68,7 +68,7 @@ def sentiment_bars(texts: list[str], results: list[dict]) -> Figure:
     axes.set_yticks(range(len(texts)), texts, fontsize=11)
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
-    axes.set_xlabel("score: model কতটা নিশ্চিত, কতটা ঠিক না")
+    axes.set_xlabel("score: model কতটা নিশ্চিত (উত্তর ঠিক কি না, তা না)")
     axes.axvline(0.5, color=INK, linestyle=":", linewidth=1.2)
     axes.spines[["top", "right"]].set_visible(False)
     said = "; ".join(f"{text}: {r['label']} {r['score']:.2f}" for text, r in zip(texts, results, strict=True))

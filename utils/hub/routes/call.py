@@ -14,7 +14,7 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from utils.hub import accounts
 from utils.hub.accounts import Caller
-from utils.hub.errors import bad_credentials, forbidden, gated, repo_not_found, unauthorized
+from utils.hub.errors import Moved, bad_credentials, forbidden, gated, repo_not_found, unauthorized
 from utils.hub.hub import Hub
 from utils.hub.tables import Repo
 
@@ -122,6 +122,8 @@ class RepoCall(Call):
         repo = self.hub.find(db, self.kind, self.repo_id)
         if not (caller.may_read(db, repo) if caller else not repo.private):
             raise repo_not_found()
+        if repo.key != self.repo_id.lower():
+            raise Moved(self.repo_id, repo.full_name)
         return repo
 
 
@@ -140,7 +142,7 @@ class PageCall(RepoCall):
         super().__init__(request)
         first = request.scope["path"].split("/", 2)[1]
         self.kind = first[:-1] if first in ("datasets", "spaces") else "model"
-        self.repo_id = repo
+        self.repo_id = repo.removeprefix(f"{self.kind}s/")  # of an old id without an owner: "datasets/squad"
 
 
 AnyCall = Annotated[Call, Depends(Call)]

@@ -1,21 +1,19 @@
 """Writing files: `preupload` says how each should travel, `commit` makes them one revision."""
 
 import base64
-import binascii
 import json
 import tempfile
 from collections.abc import Iterator
 from typing import IO
 
-from dulwich.attrs import GitAttributes, Pattern, parse_git_attributes
-from dulwich.ignore import IgnoreFilter, read_ignore_patterns
 from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
-from utils.hub.errors import HubError, invalid, not_served
+from utils.hub.errors import invalid, not_served
 from utils.hub.git import Change, GitRepo, Pointer, author, check_path
+from utils.hub.globs import Attributes, Ignored
 from utils.hub.hub import REGULAR_LIMIT
 from utils.hub.routes.call import ApiCall, InApi, Revision
 from utils.hub.tables import Repo
@@ -23,6 +21,8 @@ from utils.hub.tables import Repo
 router = APIRouter()
 LARGEST_BODY = 1 << 30  # bytes of one commit request
 MOST_OPERATIONS = 25_000
+LONGEST_LINE = 16 << 20  # bytes of one operation: the largest regular file in base64, and room to spare
+MOST_ANNOUNCED = 1000  # files in one preupload; the client sends 256
 IN_MEMORY = 8 << 20  # bytes; a larger commit request is spooled to disk
 
 
@@ -33,7 +33,7 @@ class Announced(BaseModel):
 
 
 class Preupload(BaseModel):
-    files: list[Announced] = Field(max_length=MOST_OPERATIONS)
+    files: list[Announced] = Field(max_length=MOST_ANNOUNCED)
     gitAttributes: str | None = None
     gitIgnore: str | None = None
 
@@ -43,18 +43,18 @@ def preupload(call: InApi, revision: Revision, wish: Preupload) -> dict:
     _refuse_pull_request(call)
     with call.writing() as (_db, repo, _caller), call.hub.git(repo) as git:
         commit = git.resolve(revision)
-        large = Attributes(_given(wish.gitAttributes, git, commit, ".gitattributes"))
-        ignored = IgnoreFilter(_patterns(_given(wish.gitIgnore, git, commit, ".gitignore")))
+        attributes = Attributes(_given(wish.gitAttributes, git, commit, ".gitattributes"))
+        ignored = Ignored(_given(wish.gitIgnore, git, commit, ".gitignore"))
         files = []
         for file in wish.files:
             check_path(file.path)
             there = git.entry(commit, file.path)
-            travels_large = large(file.path) or file.size > REGULAR_LIMIT or _binary(file)
+            travels_large = attributes.large(file.path) or file.size > REGULAR_LIMIT or _binary(file)
             files.append(
                 {
                     "path": file.path,
                     "uploadMode": "lfs" if travels_large else "regular",
-                    "shouldIgnore": bool(ignored.is_ignored(file.path)),
+                    "shouldIgnore": file.path in ignored,
                     "oid": None if there is None or there.is_folder else _content_id(there),
                 }
             )
@@ -74,38 +74,19 @@ def _given(text: str | None, git: GitRepo, commit: str, path: str) -> bytes:
     return git.read(entry) if entry and not entry.is_folder else b""
 
 
-def _patterns(content: bytes) -> list[bytes]:
-    return list(read_ignore_patterns(content.splitlines(keepends=True)))
-
-
 def _binary(file: Announced) -> bool:
     try:
         return b"\0" in base64.b64decode(file.sample)
-    except (binascii.Error, ValueError):
+    except ValueError:
         return False
 
 
-class Attributes:
-    """Which paths .gitattributes sends to large-file storage."""
-
-    def __init__(self, content: bytes):
-        patterns = [(Pattern(p), attrs) for p, attrs in parse_git_attributes(content.splitlines(keepends=True))]
-        self._attributes = GitAttributes(patterns)
-
-    def __call__(self, path: str) -> bool:
-        return self._attributes.match_path(path.encode()).get(b"filter") == b"lfs"
-
-
-@router.post("/api/{kind:kind}/{repo:repo}/commit/{revision}")
+@router.post("/api/{kind:kind}/{repo:repo}/commit/{revision}", max_body_size=LARGEST_BODY)
 async def commit(call: InApi, revision: Revision) -> dict:
     _refuse_pull_request(call)
     await run_in_threadpool(_check, call)
     with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as body:
-        size = 0
         async for block in call.request.stream():
-            size += len(block)
-            if size > LARGEST_BODY:
-                raise HubError(413, f"A commit may carry at most {LARGEST_BODY} bytes: send large files through LFS")
             body.write(block)
         body.seek(0)
         return await run_in_threadpool(_commit, call, revision, body)
@@ -126,35 +107,36 @@ def _commit(call: ApiCall, revision: str, body: IO[bytes]) -> dict:
     with call.writing() as (db, repo, caller), call.hub.git(repo) as git:
         operations = _operations(body)
         key, header = next(operations, (None, {}))
-        if key != "header" or not isinstance(header.get("summary"), str) or not header["summary"].strip():
+        message, parent = header.get("summary"), header.get("parentCommit")
+        if key != "header" or not isinstance(message, str) or not message.strip():
             raise invalid("A commit starts with a header that has a summary")
-        message = header["summary"]
+        if not isinstance(parent, str | None):
+            raise invalid("parentCommit must be a commit id")
         if header.get("description"):
             message += f"\n\n{header['description']}"
         sha = git.commit(
-            revision.removeprefix("refs/heads/"),
+            revision,
             _changes(call, db, repo, operations),
             author=author(caller.account.name),
             message=message,
-            expected_parent=header.get("parentCommit"),
+            expected_parent=parent,
         )
-        if revision == "main":
-            call.hub.index(db, repo, sha)
+        call.hub.fresh(db, repo)
         url = f"{call.base}/{repo.url_path}/commit/{sha}"
     return {"success": True, "commitOid": sha, "commitUrl": url, "hookOutput": ""}
 
 
 def _operations(body: IO[bytes]) -> Iterator[tuple[str, dict]]:
     """The lines of the request (NDJSON), each `{"key": …, "value": {…}}`."""
-    for number, line in enumerate(body):
+    for number, line in enumerate(iter(lambda: body.readline(LONGEST_LINE), b"")):
         if number > MOST_OPERATIONS:
             raise invalid(f"A commit may hold at most {MOST_OPERATIONS} operations")
         if not line.strip():
             continue
         try:
-            item = json.loads(line)
+            item = json.loads(line.decode())
             key, value = item["key"], item["value"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise invalid(f"Line {number + 1} of the commit is not a JSON operation") from error
         if not isinstance(value, dict):
             raise invalid(f"Line {number + 1} of the commit has no value")
@@ -167,7 +149,9 @@ def _changes(call: ApiCall, db: Session, repo: Repo, operations: Iterator[tuple[
         if not isinstance(path, str):
             raise invalid(f"{key} without a path")
         if key == "file":
-            yield Change(check_path(path), _content(path, value))
+            content = _content(path, value)
+            pointer = Pointer.parse(content)
+            yield Change(check_path(path), _pointer(call, db, repo, {"oid": pointer.sha256}) if pointer else content)
         elif key == "lfsFile":
             yield Change(check_path(path), _pointer(call, db, repo, value))
         elif key in ("deletedFile", "deletedFolder", "deletedEntry"):
@@ -182,7 +166,7 @@ def _content(path: str, value: dict) -> bytes:
         raise invalid(f"{path} has no content")
     try:
         content = base64.b64decode(text, validate=True) if value.get("encoding") == "base64" else text.encode()
-    except (binascii.Error, UnicodeEncodeError) as error:
+    except ValueError as error:
         raise invalid(f"The content of {path} is not base64") from error
     if len(content) > REGULAR_LIMIT:
         raise invalid(f"{path} is larger than {REGULAR_LIMIT // 10**6} MB: send it through LFS")

@@ -1,10 +1,12 @@
 """Reading files: `resolve` for their bytes, `tree` and `paths-info` for what there is."""
 
+import re
 from collections.abc import Iterable
 from itertools import islice
+from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 
@@ -16,6 +18,10 @@ from utils.hub.routes.refs import moment, title_and_rest
 router = APIRouter()
 PAGE, EXPANDED_PAGE = 1000, 50  # entries
 MOST_PATHS = 10_000  # in one paths-info
+RANGE = re.compile("bytes=([0-9]{0,18})-([0-9]{0,18})")
+# A cursor is "commit:offset": all pages of one listing come from one commit, whatever is pushed meanwhile.
+Cursor = Annotated[str, Query(pattern="^([0-9a-f]{40}:[0-9]{1,9})?$")]
+Limit = Annotated[int | None, Query(ge=1)]
 # What people upload is shown as text at most, never run as a page of the Hub's own origin.
 HARMLESS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'"}
 
@@ -27,11 +33,13 @@ class LargeFile(FileResponse):
 
 
 def resolve(call: OnPage, revision: Revision, path: InRepo) -> Response:
-    with call.reading_files() as (_db, repo), call.hub.git(repo) as git:
+    with call.reading_files() as (db, repo), call.hub.git(repo) as git:
         commit = git.resolve(revision)
         entry = git.entry(commit, path)
         if entry is None or entry.is_folder:
             raise entry_not_found(path, commit)
+        if entry.pointer and not call.hub.holds(db, repo, entry.pointer.sha256):
+            raise entry_not_found(path, commit)  # a pointer to nothing, or to what others uploaded
         content = None if entry.pointer else git.read(entry)
     name = path.rsplit("/", 1)[-1]
     headers = HARMLESS | {
@@ -79,14 +87,11 @@ def media_type(content: bytes) -> str:
 def ranged(request: Request, content: bytes, headers: dict[str, str]) -> Response:
     """The content, or the one part of it that a `Range` header asks for (RFC 9110, 14.2)."""
     kind, size = media_type(content), len(content)
-    wanted = request.headers.get("range", "")
-    if not wanted.startswith("bytes=") or "," in wanted:
+    first, last = match.groups() if (match := RANGE.fullmatch(request.headers.get("range", ""))) else ("", "")
+    if not (first or last) or (first and last and int(first) > int(last)):
         return Response(content, headers=headers, media_type=kind)
-    first, dash, last = wanted.removeprefix("bytes=").strip().partition("-")
-    if not dash or not (first or last) or not (first + last).isascii() or not (first + last).isdigit():
-        return Response(content, headers=headers, media_type=kind)
-    start, end = (int(first), int(last) if last else size - 1) if first else (max(size - int(last), 0), size - 1)
-    end = min(end, size - 1)
+    start = int(first) if first else max(size - int(last), 0)
+    end = min(int(last), size - 1) if first and last else size - 1
     if start > end:
         raise HubError(416, "Range not satisfiable", headers={"Content-Range": f"bytes */{size}"})
     headers = headers | {"Content-Range": f"bytes {start}-{end}/{size}"}
@@ -120,9 +125,15 @@ def expanded(git: GitRepo, commit: str, entries: Iterable[Entry]) -> list[dict]:
 
 @router.get("/api/{kind:kind}/{repo:repo}/tree/{revision}")
 def tree_of_root(
-    call: InApi, revision: Revision, response: Response, recursive: bool = False, expand: bool = False, cursor: str = ""
+    call: InApi,
+    revision: Revision,
+    response: Response,
+    recursive: bool = False,
+    expand: bool = False,
+    cursor: Cursor = "",
+    limit: Limit = None,
 ) -> list[dict]:
-    return _tree(call, revision, "", response, recursive, expand, cursor)
+    return _tree(call, revision, "", response, recursive, expand, cursor, limit)
 
 
 @router.get("/api/{kind:kind}/{repo:repo}/tree/{revision}/{path:path}")
@@ -133,22 +144,25 @@ def tree_of_folder(
     response: Response,
     recursive: bool = False,
     expand: bool = False,
-    cursor: str = "",
+    cursor: Cursor = "",
+    limit: Limit = None,
 ) -> list[dict]:
-    return _tree(call, revision, path, response, recursive, expand, cursor)
+    return _tree(call, revision, path, response, recursive, expand, cursor, limit)
 
 
 def _tree(
-    call: InApi, revision: str, path: str, response: Response, recursive: bool, expand: bool, cursor: str
+    call: InApi,
+    revision: str,
+    path: str,
+    response: Response,
+    recursive: bool,
+    expand: bool,
+    cursor: str,
+    limit: int | None,
 ) -> list[dict]:
-    # A cursor is "commit:offset": all pages of one listing come from one commit, whatever is pushed meanwhile.
     commit, _, offset = cursor.partition(":")
-    if cursor and not offset.isdecimal():
-        raise invalid("Invalid cursor")
     size = EXPANDED_PAGE if expand else PAGE
-    limit = call.request.query_params.get("limit", "")
-    if limit.isdecimal() and int(limit):
-        size = min(size, int(limit))
+    size = min(size, limit or size)
     with call.reading() as (_db, repo), call.hub.git(repo) as git:
         commit = git.resolve(commit or revision)
         folder = git.entry(commit, path)
@@ -168,7 +182,7 @@ async def paths_info(call: InApi, revision: Revision) -> list[dict]:
     if call.request.headers.get("content-type", "").startswith("application/json"):
         try:
             body = await call.request.json()
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise invalid("Invalid JSON") from error
         paths, expand = (body.get("paths", []), body.get("expand")) if isinstance(body, dict) else (None, None)
     else:

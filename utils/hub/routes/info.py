@@ -49,7 +49,7 @@ def full(repo: Repo, files: list[Entry], *, blobs: bool = False, sha: str | None
         if "model-index" in repo.card:
             shown["model-index"] = repo.card["model-index"]
         if mask := repo.config.get("tokenizer_config", {}).get("mask_token"):
-            shown["mask_token"] = mask["content"] if isinstance(mask, dict) else mask
+            shown["mask_token"] = mask.get("content") if isinstance(mask, dict) else mask
     if repo.kind == "space":
         shown["runtime"] = {"stage": "NO_APP_FILE", "hardware": {"current": None, "requested": None}}
     return shown

@@ -5,7 +5,6 @@ the storage links of the real Hub.
 """
 
 import math
-import re
 from typing import Literal
 
 from fastapi import APIRouter, Request
@@ -15,7 +14,7 @@ from itsdangerous import BadSignature
 from pydantic import BaseModel, Field
 
 from utils.hub.errors import HubError, invalid, unprocessable
-from utils.hub.objects import BLOCK
+from utils.hub.objects import BLOCK, SHA256
 from utils.hub.routes.call import PREFIXES, AnyCall, Call, OnPage
 from utils.hub.routes.files import LargeFile
 from utils.hub.tables import Repo
@@ -26,7 +25,6 @@ VALID = 24 * 3600  # seconds
 LARGEST = 50 * 10**9  # bytes of one file
 MULTIPART_FROM = 512 << 20  # bytes; larger files go up in parts, so that a broken line costs one part only
 PART = 64 << 20
-SHA256 = re.compile("[0-9a-f]{64}")
 
 
 class Wanted(BaseModel):
@@ -129,7 +127,7 @@ async def _blocks(request: Request, limit: int):
         yield bytes(held)
 
 
-@router.put("/-/lfs/upload/{link}", include_in_schema=False)
+@router.put("/-/lfs/upload/{link}", include_in_schema=False, max_body_size=LARGEST)
 async def upload(call: AnyCall, link: str) -> Response:
     repo_id, sha256, size, _ = _opened(call, "upload", link)
     with call.hub.objects.receive() as incoming:
@@ -140,17 +138,14 @@ async def upload(call: AnyCall, link: str) -> Response:
     return Response()
 
 
-@router.put("/-/lfs/part/{link}", include_in_schema=False)
+@router.put("/-/lfs/part/{link}", include_in_schema=False, max_body_size=PART)
 async def part(call: AnyCall, link: str) -> Response:
     repo_id, sha256, size, number = _opened(call, "part", link)
     offset = (number - 1) * PART
     expected = min(PART, size - offset)
-    file = call.hub.objects.write_part(_upload_name(repo_id, sha256), offset)
-    try:
+    with call.hub.objects.write_part(_upload_name(repo_id, sha256), offset) as file:
         async for block in _blocks(call.request, expected):
             await run_in_threadpool(file.write, block)
-    finally:
-        file.close()
     if file.size != expected:
         raise unprocessable(f"Part {number} has {file.size} bytes, not {expected}")
     return Response(headers={"ETag": f'"{file.etag}"'})
@@ -159,6 +154,10 @@ async def part(call: AnyCall, link: str) -> Response:
 @router.post("/-/lfs/complete/{link}", include_in_schema=False)
 def complete(call: AnyCall, link: str) -> dict:
     repo_id, sha256, size, _ = _opened(call, "complete", link)
+    with call.hub.db() as db:
+        repo = db.get(Repo, repo_id)
+        if repo and call.hub.holds(db, repo, sha256):
+            return {}  # asked for again by a client that missed the answer
     call.hub.objects.finish_parts(_upload_name(repo_id, sha256), sha256, size)
     _keep(call, repo_id, sha256)
     return {}

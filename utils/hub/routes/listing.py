@@ -12,6 +12,7 @@ from utils.hub.tables import Account, Membership, Repo, RepoTag
 
 router = APIRouter()
 PAGE, FULL_PAGE = 1000, 100  # rows
+MOST_WORDS = 50  # in one query
 SORTS = {
     "lastModified": Repo.last_modified,
     "createdAt": Repo.created_at,
@@ -29,7 +30,7 @@ def listing(
     response: Response,
     search: str = "",
     author: str = "",
-    filter: list[str] = Query([]),  # noqa: A002, B008 - the protocol's own name
+    filter: list[str] = Query([], max_length=MOST_WORDS),  # noqa: A002, B008 - the protocol's own name
     pipeline_tag: str = "",
     gated: bool | None = None,
     sort: str = "trendingScore",
@@ -38,19 +39,20 @@ def listing(
     full: bool = False,
     cardData: bool = False,
     config: bool = False,
-    cursor: str = "",
+    cursor: str = Query("", pattern="^[0-9]{0,9}$"),
     expand: list[str] = Query([]),  # noqa: B008
 ) -> list[dict]:
     if sort not in SORTS:
         raise invalid(f"Cannot sort by {sort!r}: use one of {', '.join(SORTS)}")
-    if cursor and not cursor.isdecimal():
-        raise invalid("Invalid cursor")
+    words = search.lower().split()
+    if len(words) > MOST_WORDS:
+        raise invalid(f"Search for at most {MOST_WORDS} words")
     fields = expand or call.request.query_params.getlist("expand[]")
     start, size = int(cursor or 0), FULL_PAGE if full or fields else PAGE
     size = min(size, limit or size)
     with call.hub.db() as db:
         wanted = visible(db, call.caller(db)).where(Repo.kind == kind[:-1])
-        for word in search.lower().split():
+        for word in words:
             wanted = wanted.where(Repo.key.contains(word, autoescape=True))
         if author:
             wanted = wanted.join(Account, Account.id == Repo.owner_id).where(Account.key == author.lower())

@@ -43,7 +43,7 @@ def commits(
     call: InApi,
     revision: Revision,
     response: Response,
-    p: int = Query(0, ge=0),
+    p: int = Query(0, ge=0, le=1_000_000),
     limit: int = Query(PAGE, ge=1, le=1000),
 ) -> list[dict]:
     formatted = "formatted" in call.request.query_params.getlist("expand[]")

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from fastapi import APIRouter, Query
-from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
@@ -12,8 +12,8 @@ from utils.hub.accounts import Caller
 from utils.hub.errors import conflict, forbidden, invalid, not_served, repo_not_found
 from utils.hub.git import Change
 from utils.hub.routes import info
-from utils.hub.routes.call import AnyCall, Call, InApi, Kinds, Revision
-from utils.hub.tables import Account, Alias, Repo
+from utils.hub.routes.call import AnyCall, Call, InApi, OnPage, Revision
+from utils.hub.tables import Account, Repo
 
 router = APIRouter()
 Kind = Literal["model", "dataset", "space"]
@@ -126,9 +126,12 @@ def move(call: AnyCall, wish: Move) -> dict:
 
 
 def _owned(call: Call, db: Session, caller: Caller, kind: Kind, repo_id: str) -> Repo:
-    """A repo that the caller may delete or rename. Raises HubError 403 for a public one of others, else 404."""
+    """A repo that the caller may delete or rename. Raises HubError 403 for a public one of others, else 404.
+
+    A former id is none here: who deletes or renames says the name that the repo has now.
+    """
     repo = call.hub.find(db, kind, repo_id)
-    if not caller.may_read(db, repo):
+    if not caller.may_read(db, repo) or repo.key != repo_id.lower():
         raise repo_not_found()
     if not (caller.can_write and caller.role_in(db, repo.owner_id) in ("admin", "write")):
         raise forbidden(f"you don't have the required permissions for {repo.full_name}")
@@ -175,21 +178,14 @@ def info_of_main(call: InApi, blobs: bool = False, expand: list[str] = Query([])
     return _info(call, "main", blobs, expand)
 
 
-@last.get("/api/{kind:kind}/{name}", response_model=None)
-def info_by_short_name(call: AnyCall, kind: Kinds, name: str) -> RedirectResponse:
-    """Old ids had no owner ("gpt2"); those that the Hub knows redirect."""
-    with call.hub.db() as db:
-        return RedirectResponse(f"/api/{kind}/{_full_name(call, db, kind[:-1], name)}", 307)
+@last.get("/api/{kind:kind}/{repo}")
+def info_by_short_name(call: InApi) -> None:
+    """Old ids had no owner ("gpt2"): those that the Hub knows redirect."""
+    with call.reading():
+        pass
 
 
-@last.api_route("/{name}/resolve/{revision}/{path:path}", methods=["GET", "HEAD"], response_model=None)
-def file_by_short_name(call: AnyCall, name: str, revision: str, path: str) -> RedirectResponse:
-    with call.hub.db() as db:
-        return RedirectResponse(f"/{_full_name(call, db, 'model', name)}/resolve/{revision}/{path}", 307)
-
-
-def _full_name(call: Call, db: Session, kind: str, name: str) -> str:
-    alias = db.get(Alias, (kind, name.lower()))
-    if alias is None:
-        raise repo_not_found()
-    return db.get(Repo, alias.repo_id).full_name
+@last.api_route("/{repo}/resolve/{revision}/{path:path}", methods=["GET", "HEAD"])
+def file_by_short_name(call: OnPage) -> None:
+    with call.reading():
+        pass

@@ -1,8 +1,11 @@
 """What the real Hub has and this one does not: a clear 501 each, so that nothing fails silently."""
 
+from contextlib import suppress
+
 from fastapi import APIRouter
 
-from utils.hub.errors import not_served
+from utils.hub.errors import HubError, not_served
+from utils.hub.routes.call import InApi
 
 UNSERVED = {
     "/api/jobs": "Jobs",
@@ -14,6 +17,10 @@ UNSERVED = {
     "/papers": "papers",
     "/api/collections": "collections",
     "/api/kernels": "kernel repos",
+    "/api/spaces/hardware": "hardware of Spaces",
+    "/api/spaces/zero-gpu": "hardware of Spaces",
+    "/api/spaces/templates": "Space templates",
+    "/api/spaces/semantic-search": "semantic search",
     "/oauth": "login through a browser: use a token",
 }
 
@@ -34,5 +41,17 @@ for _prefix, _what in UNSERVED.items():
 
 
 @router.api_route("/api/{kind:kind}/{repo:repo}/{rest:path}", methods=METHODS)
-def rest_of_a_repo(rest: str) -> None:
+def rest_of_a_repo(call: InApi, rest: str) -> None:
+    call.repo_id = call.repo_id.split("/")[0]
+    with suppress(HubError), call.reading():
+        pass  # or redirected: of an old id without an owner ("gpt2/tree/main") only its beginning names the repo
     raise not_served(f'"{rest.split("/")[0]}" of a repo')
+
+
+# Last of all: whatever else a client may ask for.
+last = APIRouter(include_in_schema=False)
+
+
+@last.api_route("/api/{rest:path}", methods=METHODS)
+def rest_of_the_api(rest: str) -> None:
+    raise not_served(f"/api/{rest}")
