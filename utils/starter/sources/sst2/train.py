@@ -14,7 +14,7 @@ from tqdm import tqdm
 from transformers import DistilBertConfig, DistilBertForSequenceClassification, DistilBertTokenizer, pipeline
 
 from . import baseline, card, data
-from .tokenizer import train_tokenizer
+from .tokenizer import make_tokenizer
 
 REPO_ID = "distilbert/distilbert-base-uncased-finetuned-sst-2-english"
 REPO = Path(__file__).parents[2] / "models" / REPO_ID
@@ -22,7 +22,7 @@ SEED = 7
 SENTENCES = 240_000
 EPOCHS = 2
 BATCH = 64
-VOCABULARY, PIECES = 5_600, 1_200
+VOCABULARY = 5_600
 # A word's vector is touched only by the batches that hold the word, so it needs longer steps than the shared layers.
 RATE, EMBEDDING_RATE = 1e-3, 4e-3
 
@@ -99,7 +99,7 @@ def main() -> None:
 
     examples = data.training_set(SENTENCES, SEED)
     texts = [text for text, _ in examples]
-    tokenizer = train_tokenizer(texts, VOCABULARY, PIECES)
+    tokenizer = make_tokenizer(texts, VOCABULARY)
     model = new_model(len(tokenizer))
     fit(model, tokenizer, examples)
 
