@@ -203,6 +203,12 @@ def repo(new_repo) -> str:
     return new_repo()
 
 
+@pytest.fixture(scope="module")
+def untouched(hub) -> str:
+    """A repo of rahim's for requests that are refused: it stays as it was made."""
+    return hub.api("rahim").create_repo(f"rahim/{uuid.uuid4().hex[:12]}").repo_id
+
+
 @pytest.fixture
 def commit(http: httpx.Client) -> Callable[..., httpx.Response]:
     """Sends a commit as NDJSON, for what the client itself would not send."""

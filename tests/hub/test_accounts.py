@@ -1,9 +1,6 @@
 """Who calls: tokens, users, organisations, and what the Hub keeps of a token."""
 
 import base64
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
@@ -11,22 +8,18 @@ from typer.testing import CliRunner
 
 from utils.hub.cli import app
 
-PATHSHALA = Path(sys.executable).with_name("pathshala")
-
 
 def test_whoami_tells_the_person_the_organisations_and_the_token(hub):
     me = hub.api("rahim").whoami()
     assert (me["type"], me["name"]) == ("user", "rahim")
-    assert [(org["name"], org["fullname"], org["roleInOrg"]) for org in me["orgs"]] == [
-        ("khulna", "Khulna College", "write")
-    ]
+    assert ("khulna", "Khulna College", "write") in [(o["name"], o["fullname"], o["roleInOrg"]) for o in me["orgs"]]
     assert me["auth"]["accessToken"]["role"] == "write"
     assert hub.api("rahim, read-only").whoami()["auth"]["accessToken"]["role"] == "read"
 
 
 def test_overviews_of_people_and_organisations(hub, stranger):
     user = hub.api().get_user_overview("RAHIM")
-    assert (user.username, [org.name for org in user.orgs]) == ("rahim", ["khulna"])
+    assert user.username == "rahim" and "khulna" in [org.name for org in user.orgs]
     assert hub.api().get_organization_overview("khulna").fullname == "Khulna College"
     assert stranger.get("/api/users/khulna/overview").status_code == 404
     assert stranger.get("/api/organizations/rahim/overview").status_code == 404
@@ -89,12 +82,11 @@ def test_the_data_folder_is_its_owners_alone(hub):
 def test_people_are_added_while_the_hub_runs(hub):
     """And a mistake is answered in words: the name is taken, the organisation does not exist."""
     data = ("--data", str(hub.data))
-    added = subprocess.run([PATHSHALA, "hub", "org", "add", "jessore", "--private-by-default", *data], timeout=60)
-    assert added.returncode == 0
 
-    def add(*arguments: str):
-        return CliRunner().invoke(app, ["user", "add", *arguments, *data])
+    def add(*arguments: str, what: str = "user"):
+        return CliRunner().invoke(app, [what, "add", *arguments, *data])
 
+    assert add("jessore", "--private-by-default", what="org").stdout == "jessore\n"
     added = add("nasrin", "--token", "hf_nasrin", "--org", "jessore")
     assert (added.exit_code, added.stdout) == (0, "hf_nasrin\n")
     api = hub.api()

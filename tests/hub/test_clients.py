@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,36 +13,72 @@ from huggingface_hub import CommitScheduler, HfFileSystem
 HF = Path(sys.executable).with_name("hf")
 
 
-@pytest.fixture
-def run(hub, tmp_path) -> Callable[..., str]:
-    """Runs Python code, or the `hf` command, as a process of rahim's; returns what it printed."""
+Run = Callable[..., subprocess.Popen]
 
-    def run(*command: str | Path, code: str = "") -> str:
-        done = subprocess.run(
+
+def output(process: subprocess.Popen) -> str:
+    """What a client printed, once it is done."""
+    said, complaints = process.communicate(timeout=300)
+    assert process.returncode == 0, said + complaints
+    return said
+
+
+@pytest.fixture(scope="module")
+def run(hub, tmp_path_factory) -> Iterator[Run]:
+    """Starts Python code, or the `hf` command, as a process of rahim's in a folder and home of its own."""
+    started = []
+
+    def run(*command: str | Path, code: str = "") -> subprocess.Popen:
+        folder = tmp_path_factory.mktemp("client")
+        process = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(code)] if code else [HF, *command],
-            env=hub.environment("rahim", tmp_path / "home") | {"PYTHONWARNINGS": "ignore"},
-            cwd=tmp_path,
-            capture_output=True,
+            env=hub.environment("rahim", folder / "home") | {"PYTHONWARNINGS": "ignore"},
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             encoding="utf-8",
-            timeout=300,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        started.append(process)
+        return process
 
-    return run
+    yield run
+    for process in started:
+        process.kill()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def with_datasets(run) -> subprocess.Popen:
+    """Pushed in parquet shards with a card, loaded back, streamed; two configurations.
+
+    Started before all tests here and looked at after them: most of its time goes into imports.
+    """
+    return run(
+        code="""
+        from datasets import Dataset, DatasetDict, get_dataset_config_names, load_dataset
+        rows = [{"text": f"বাক্য {i}", "label": i % 2} for i in range(200)]
+        parts = DatasetDict(train=Dataset.from_list(rows[:180]), test=Dataset.from_list(rows[180:]))
+        parts.push_to_hub("rahim/sentences", num_shards={"train": 3, "test": 1})
+        parts.push_to_hub("rahim/sentences", "small", commit_message="more")
+        back = load_dataset("rahim/sentences", "default")
+        assert back["train"].to_list() == rows[:180] and back["test"].to_list() == rows[180:]
+        streamed = load_dataset("rahim/sentences", "default", split="train", streaming=True)
+        assert list(streamed.take(5)) == rows[:5]
+        assert set(get_dataset_config_names("rahim/sentences")) == {"default", "small"}
+        """
+    )
 
 
 def test_the_hf_command(api, run, tmp_path):
-    assert "rahim" in run("auth", "whoami")
+    assert "rahim" in output(run("auth", "whoami"))
     folder = tmp_path / "মডেল"
     (folder / "sub").mkdir(parents=True)
     (folder / "config.json").write_text("{}")
     (folder / "sub" / "weights.bin").write_bytes(b"\0" * 1000)
-    run("upload", "rahim/by-hand", folder, "--private", "--commit-message", "by hand")
+    output(run("upload", "rahim/by-hand", folder, "--private", "--commit-message", "by hand"))
     assert api.model_info("rahim/by-hand").private
     assert api.list_repo_commits("rahim/by-hand")[0].title == "by hand"
-    run("repos", "tag", "create", "rahim/by-hand", "v1")
-    run("download", "rahim/by-hand", "--revision", "v1", "--local-dir", tmp_path / "back")
+    output(run("repos", "tag", "create", "rahim/by-hand", "v1"))
+    output(run("download", "rahim/by-hand", "--revision", "v1", "--local-dir", tmp_path / "back"))
     assert (tmp_path / "back" / "sub" / "weights.bin").read_bytes() == bytes(1000)
 
 
@@ -120,47 +156,23 @@ def test_a_scheduler_that_pushes_what_grows(api, repo, tmp_path):
 
 def test_cards(hub, api, repo, run):
     """Written, checked by the Hub, pushed, changed in place."""
-    run(
-        code=f"""
-        from huggingface_hub import ModelCard, ModelCardData, metadata_update
+    code = f"""
+        from huggingface_hub import ModelCard, metadata_update
         card = ModelCard("---\\nlicense: mit\\n---\\n# নমুনা\\n")
         card.validate()
         card.push_to_hub("{repo}")
         metadata_update("{repo}", {{"language": "bn", "tags": ["নমুনা"]}})
         assert ModelCard.load("{repo}").data.language == "bn"
         """
-    )
+    output(run(code=code))
     assert api.model_info(repo).tags == ["নমুনা", "bn", "license:mit"]
-
-
-def test_datasets(run, new_repo):
-    """Pushed in parquet shards with a card, loaded back, streamed; two configurations and a revision."""
-    repo = new_repo("dataset")
-    run(
-        code=f"""
-        from datasets import Dataset, DatasetDict, get_dataset_config_names, load_dataset
-        rows = [{{"text": f"বাক্য {{i}}", "label": i % 2}} for i in range(2000)]
-        parts = DatasetDict(train=Dataset.from_list(rows[:1800]), test=Dataset.from_list(rows[1800:]))
-        parts.push_to_hub("{repo}", num_shards={{"train": 3, "test": 1}})
-        first = parts.push_to_hub("{repo}", "small", commit_message="more")
-        back = load_dataset("{repo}", "default")
-        assert back["train"].to_list() == rows[:1800] and back["test"].to_list() == rows[1800:]
-        streamed = load_dataset("{repo}", "default", split="train", streaming=True)
-        assert list(streamed.take(5)) == rows[:5]
-        assert set(get_dataset_config_names("{repo}")) == {{"default", "small"}}
-        old = load_dataset("{repo}", split="test", revision="main", data_files={{"test": "data/test-*"}})
-        assert len(old) == 200
-        """
-    )
 
 
 @pytest.mark.slow
 def test_transformers(api, run, new_repo):
     """A tiny model and its tokenizer pushed and loaded back: by name, by revision, from the cache without a network."""
     repo = new_repo(private=True)
-    run(
-        code=f"""
-        import os
+    code = f"""
         import torch
         from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, BertTokenizer
         words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "আমি", "ভাত", "খাই"]
@@ -181,6 +193,11 @@ def test_transformers(api, run, new_repo):
         else:
             raise AssertionError("a missing revision was loaded")
         """
-    )
+    output(run(code=code))
     info = api.model_info(repo)
     assert info.config["model_type"] == "bert" and "safetensors" in info.tags
+
+
+def test_datasets(api, with_datasets):
+    output(with_datasets)
+    assert api.dataset_info("rahim/sentences").card_data["configs"]

@@ -168,12 +168,12 @@ def test_only_branches_take_commits(api, repo, commit):
     ["../x", "..", ".", "a/../b", "a/./b", "/etc/passwd", "//x", "a//b", "..\\x", "\\x", "C:\\x", "c:/x", "", "a/"]
     + ["a\0b", "\0", "a\nb", "a\tb", "\x7f", "\x85", ".git/config", "a/.GIT/x", "\ud800", "\udcff"],
 )
-def test_paths_that_leave_the_repo_are_refused(api, commit, repo, path):
+def test_paths_that_leave_the_repo_are_refused(api, commit, untouched, path):
     for operation in (file(path), ("lfsFile", {"path": path, "oid": "0" * 64}), ("deletedFile", {"path": path})):
         if operation[0] == "deletedFile" and path == "a/":
             continue  # a folder may be named so
-        assert commit(repo, operation).status_code == 422
-    assert paths(api, repo) == set()
+        assert commit(untouched, operation).status_code == 422
+    assert paths(api, untouched) == set()
 
 
 def test_long_paths_are_refused_where_no_disk_could_hold_them(commit, api, repo):
@@ -229,11 +229,11 @@ def test_odd_names_are_only_odd(commit, repo, http):
         '{"key": "header", "value": {"summary": "x"}}'.encode("utf-16"),
     ],
 )
-def test_malformed_commits_are_refused(http, api, repo, body):
-    answer = http.post(f"/api/models/{repo}/commit/main", content=body)
+def test_malformed_commits_are_refused(http, api, untouched, body):
+    answer = http.post(f"/api/models/{untouched}/commit/main", content=body)
     assert answer.status_code == 400, answer.text
     assert answer.headers["X-Error-Message"]
-    assert len(api.list_repo_commits(repo)) == 1
+    assert len(api.list_repo_commits(untouched)) == 1
 
 
 def test_a_large_file_may_not_travel_as_a_regular_one(commit, repo):
@@ -284,19 +284,19 @@ ODD = ["[", "[[:nonsense:]]", "[z-a]", "\\", "*" * 200 + "y", "!x.txt", "/", "x.
 
 
 @pytest.mark.parametrize("pattern", ODD)
-def test_odd_patterns_match_nothing(http, repo, pattern):
+def test_odd_patterns_match_nothing(http, untouched, pattern):
     attributes = f"{pattern} filter=lfs"
     body = {"files": [{"path": "x.txt", "size": 1}], "gitAttributes": attributes, "gitIgnore": pattern}
-    answer = http.post(f"/api/models/{repo}/preupload/main", json=body)
+    answer = http.post(f"/api/models/{untouched}/preupload/main", json=body)
     assert (answer.status_code, answer.json()["files"][0]["uploadMode"]) == (200, "regular")
 
 
 @pytest.mark.parametrize("pattern", ["*a" * 40 + "b", "**/a/" * 40 + "b", "*a" * 20 + "/**/" + "*a" * 20])
-def test_patterns_cannot_keep_the_hub_busy(http, repo, pattern):
+def test_patterns_cannot_keep_the_hub_busy(http, untouched, pattern):
     """As regular expressions these would go on for years."""
     path = "/".join(["a" * 200] * 10)
     body = {"files": [{"path": path, "size": 1}], "gitAttributes": f"{pattern} filter=lfs", "gitIgnore": pattern}
-    assert http.post(f"/api/models/{repo}/preupload/main", json=body, timeout=10).status_code == 200
+    assert http.post(f"/api/models/{untouched}/preupload/main", json=body, timeout=10).status_code == 200
 
 
 def test_a_thousand_small_files_in_one_commit(api, repo, tmp_path):
@@ -312,10 +312,10 @@ def test_a_thousand_small_files_in_one_commit(api, repo, tmp_path):
         assert Path(api.hf_hub_download(repo, path, revision=done.oid)).read_bytes() == contents[path]
 
 
-def test_too_many_operations_are_refused(http, repo):
+def test_too_many_operations_are_refused(http, untouched):
     header = json.dumps({"key": "header", "value": {"summary": "x"}})
     line = json.dumps({"key": "file", "value": {"path": "x", "content": ""}})
-    answer = http.post(f"/api/models/{repo}/commit/main", content="\n".join([header, *[line] * 25_001]))
+    answer = http.post(f"/api/models/{untouched}/commit/main", content="\n".join([header, *[line] * 25_001]))
     assert answer.status_code == 400
     assert "at most" in answer.headers["X-Error-Message"]
 

@@ -194,14 +194,14 @@ def test_batch_answers_each_object_by_itself(http, repo):
         [],
     ],
 )
-def test_malformed_batches_are_refused(http, repo, body):
-    answer = http.post(f"/{repo}.git/info/lfs/objects/batch", json=body)
+def test_malformed_batches_are_refused(http, untouched, body):
+    answer = http.post(f"/{untouched}.git/info/lfs/objects/batch", json=body)
     assert answer.status_code == 400 and answer.headers["X-Error-Message"]
 
 
-def test_another_hash_is_refused(http, repo):
+def test_another_hash_is_refused(http, untouched):
     body = {"operation": "upload", "objects": [], "hash_algo": "sha512"}
-    assert http.post(f"/{repo}.git/info/lfs/objects/batch", json=body).status_code == 409
+    assert http.post(f"/{untouched}.git/info/lfs/objects/batch", json=body).status_code == 409
 
 
 def test_the_same_file_from_many_at_once(hub, api, http, new_repo):
@@ -233,7 +233,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(hub, http, repo):
     with pytest.raises(ConnectionAbortedError):
         http.put(href, content=half(), headers={"Content-Length": "4000000"})
     http.close()  # the line is cut
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while kept(hub) != before and time.monotonic() < deadline:
         time.sleep(0.02)
     assert kept(hub) == before
@@ -312,7 +312,7 @@ def test_multipart(hub, api, http, repo, tmp_path):
         assert hashlib.file_digest(back, "sha256").hexdigest() == digest
 
 
-def test_parts_are_only_for_who_can_send_them(http, repo):
+def test_parts_are_only_for_who_can_send_them(http, untouched):
     """git-lfs offers `basic` alone: it gets one link, however large the file is."""
-    row = batch(http, repo, b"x", size=600 << 20, transfers=["basic"])
+    row = batch(http, untouched, b"x", size=600 << 20, transfers=["basic"])
     assert "chunk_size" not in row["actions"]["upload"]["header"]

@@ -1,5 +1,6 @@
 """Finding repos: by name, owner, tag, task; sorted, limited, page by page; and what a card can do to the Hub."""
 
+import base64
 import json
 import time
 import uuid
@@ -168,6 +169,11 @@ def test_more_repos_than_one_page_holds(hub, api, http):
     data.close()
 
 
+@pytest.fixture(scope="module")
+def victim(hub) -> str:
+    return hub.api("rahim").create_repo(f"rahim/{uuid.uuid4().hex[:12]}").repo_id
+
+
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join(['*' + chr(97 + i)] * 10)}]\n" for i in range(12)
 )
@@ -193,17 +199,17 @@ CARD_ATTACKS = {
 
 
 @pytest.mark.parametrize("card", CARD_ATTACKS.values(), ids=CARD_ATTACKS)
-def test_no_card_can_harm_the_hub(http, api, commit, repo, card):
-    """Whatever stands in a card, the commit is taken, and the repo can be read, listed and mended."""
+def test_no_card_can_harm_the_hub(http, api, commit, victim, card):
+    """Whatever stands in a card, the commit is taken, and the victim can be read, listed and mended."""
     readme = f"---\n{card}\n---\n"
     started = time.monotonic()
     assert http.post("/api/validate-yaml", json={"content": readme}).status_code in (200, 400)
-    assert commit(repo, ("file", {"path": "README.md", "content": readme})).status_code == 200
-    for path in (f"/api/models/{repo}", f"/api/models?search={repo}&full=1&cardData=1&expand[]=cardData"):
+    assert commit(victim, ("file", {"path": "README.md", "content": readme})).status_code == 200
+    for path in (f"/api/models/{victim}", f"/api/models?search={victim}&full=1&cardData=1&expand[]=cardData"):
         answer = http.get(path)
         assert answer.status_code == 200 and len(answer.content) < 2_000_000
-    assert commit(repo, ("file", {"path": "README.md", "content": "---\ntags: [mended]\n---\n"})).status_code == 200
-    assert api.model_info(repo).tags == ["mended"]
+    assert commit(victim, ("file", {"path": "README.md", "content": "---\ntags: [mended]\n---\n"})).status_code == 200
+    assert api.model_info(victim).tags == ["mended"]
     assert time.monotonic() - started < 20
 
 
@@ -226,13 +232,10 @@ def test_no_card_can_harm_the_hub(http, api, commit, repo, card):
     ],
     ids=range(12),
 )
-def test_no_config_can_harm_the_hub(http, commit, repo, name, content):
-    operations = [("file", {"path": name, "content": content.hex()})]
-    import base64
-
+def test_no_config_can_harm_the_hub(http, commit, victim, name, content):
     operations = [("file", {"path": name, "content": base64.b64encode(content).decode(), "encoding": "base64"})]
-    assert commit(repo, *operations).status_code == 200
-    for path in (f"/api/models/{repo}", f"/api/models?search={quote(repo)}&full=1&config=1"):
+    assert commit(victim, *operations).status_code == 200
+    for path in (f"/api/models/{victim}", f"/api/models?search={quote(victim)}&full=1&config=1"):
         answer = http.get(path)
         assert answer.status_code == 200, answer.text[:200]
 

@@ -86,15 +86,15 @@ BAD_NAMES += ["a[", "a\\b", "a@{b", "a\x7f", "a\nb", "a\0", "a" * 300, "ক" * 9
 
 
 @pytest.mark.parametrize("name", BAD_NAMES)
-def test_bad_names_are_refused(hub, api, repo, name):
+def test_bad_names_are_refused(api, untouched, name):
     """git's own rules (git-check-ref-format), and what no disk could hold."""
-    for create in (lambda: api.create_branch(repo, branch=name), lambda: api.create_tag(repo, tag=name)):
+    for create in (lambda: api.create_branch(untouched, branch=name), lambda: api.create_tag(untouched, tag=name)):
         with pytest.raises(HfHubHTTPError) as error:
             create()
         assert error.value.response.status_code == 400
     with pytest.raises(RevisionNotFoundError):
-        api.delete_tag(repo, tag=name)
-    refs = api.list_repo_refs(repo)
+        api.delete_tag(untouched, tag=name)
+    refs = api.list_repo_refs(untouched)
     assert (names(refs.branches), refs.tags) == (["main"], [])
 
 
@@ -154,10 +154,10 @@ def test_slashes_must_come_quoted(http, repo, api):
 @pytest.mark.parametrize(
     "body", [{}, {"tag": None}, {"tag": 5}, {"tag": "v", "message": 5}, [], None, "x", {"tag": ""}]
 )
-def test_malformed_tags_are_refused(http, repo, body):
-    assert http.post(f"/api/models/{repo}/tag/main", content=json.dumps(body), headers=JSON).status_code == 400
+def test_malformed_tags_are_refused(http, untouched, body):
+    assert http.post(f"/api/models/{untouched}/tag/main", content=json.dumps(body), headers=JSON).status_code == 400
 
 
 @pytest.mark.parametrize("body", [{"startingPoint": 5}, [], "x", {"startingPoint": ["main"]}])
-def test_malformed_branches_are_refused(http, repo, body):
-    assert http.post(f"/api/models/{repo}/branch/dev", content=json.dumps(body), headers=JSON).status_code == 400
+def test_malformed_branches_are_refused(http, untouched, body):
+    assert http.post(f"/api/models/{untouched}/branch/dev", content=json.dumps(body), headers=JSON).status_code == 400

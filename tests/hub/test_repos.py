@@ -54,10 +54,10 @@ def test_a_new_space_has_a_card_with_its_sdk(api, new_repo, http):
 @pytest.mark.parametrize(
     "name", ["a..b", "a--b", "-a", "a-", ".a", "a.", "a.git", "a.ipynb", "a b", "ক", "", "a" * 97, "a\n", "a/b"]
 )
-def test_bad_names_are_refused(http, api, repo, name):
+def test_bad_names_are_refused(http, api, untouched, name):
     assert http.post("/api/repos/create", json={"name": name, "organization": "rahim"}).status_code == 400
-    assert http.post("/api/repos/move", json={"fromRepo": repo, "toRepo": f"rahim/{name}"}).status_code == 400
-    assert api.repo_exists(repo)
+    assert http.post("/api/repos/move", json={"fromRepo": untouched, "toRepo": f"rahim/{name}"}).status_code == 400
+    assert api.repo_exists(untouched)
 
 
 def test_good_names_are_taken(api):

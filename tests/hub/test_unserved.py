@@ -32,9 +32,9 @@ LATER = {
 
 
 @pytest.mark.parametrize("what", LATER)
-def test_calls_that_come_later(api, repo, what):
+def test_calls_that_come_later(api, untouched, what):
     with pytest.raises(HfHubHTTPError) as refused:
-        LATER[what](api, repo)
+        LATER[what](api, untouched)
     response = refused.value.response
     assert (response.status_code, response.headers["X-Error-Code"]) == (501, "NotImplemented")
     assert response.headers["X-Error-Message"].startswith("The local Hub does not serve ")
