@@ -116,7 +116,7 @@ def test_the_budget_line_alone_changes_and_only_where_all_passed(series):
 
 def test_nothing_is_left_beside_the_chapters(series):
     assert sorted(path.name for path in series.chapters.iterdir()) == sorted(series.before)
-    assert (series.folder / "build/work/04_good/cwd/left behind").exists()
+    assert (series.folder / "build/workspaces/04_good/cwd/left behind").exists()
 
 
 def test_the_page_says_it_all_and_needs_nothing_else(series):
@@ -135,7 +135,6 @@ def test_no_terminal_no_bar(series):
     assert series.process.stderr == ""
 
 
-@pytest.mark.skipif(os.name == "nt", reason="SIGINT is POSIX's")
 def test_ctrl_c_stops_the_kernel_and_reports_what_has_run(tmp_path):
     write(tmp_path, "01_quick", "x = 1")
     write(tmp_path, "02_endless", "import os, time\nopen('pid', 'w').write(str(os.getpid()))", "time.sleep(600)")
@@ -147,7 +146,7 @@ def test_ctrl_c_stops_the_kernel_and_reports_what_has_run(tmp_path):
         # A shell gives its background jobs a SIGINT that is ignored; a terminal does not.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    pid = tmp_path / "out/work/02_endless/cwd/pid"
+    pid = tmp_path / "out/workspaces/02_endless/cwd/pid"
     deadline = time.monotonic() + 60
     while not (pid.exists() and pid.read_text()) and time.monotonic() < deadline:
         time.sleep(0.1)

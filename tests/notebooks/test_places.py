@@ -23,7 +23,7 @@ def run(out: Path, *options: str, **variables: str) -> tuple[subprocess.Complete
 @pytest.mark.slow
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
 def test_passes_again_in_the_same_workspace(executed, chapter, tmp_path):
-    used = executed.out / "work" / chapter.stem
+    used = executed.out / "workspaces" / chapter.stem
     assert (used / "hub" / "hub.db").exists() and any((used / "hf" / "hub").iterdir())
     again = subprocess.run(
         [BIN / "jupyter", "execute", "--kernel_name=python3", f"--output={tmp_path / 'again.ipynb'}", chapter],
@@ -44,7 +44,7 @@ def test_runs_against_a_class_hub_without_login(tmp_path):
         finally:
             hub.terminate()
     assert process.returncode == 0 and row["state"] == "ok", process.stdout
-    assert not (tmp_path / "out" / "work" / CHAPTERS[0].stem / "hub").exists()  # no local Hub beside it
+    assert not (tmp_path / "out" / "workspaces" / CHAPTERS[0].stem / "hub").exists()  # no local Hub beside it
 
 
 def test_asking_for_a_missing_gpu_fails_in_words(tmp_path):

@@ -33,8 +33,8 @@ def run(
 ) -> list[Result]:
     """Execute notebooks one after the other; a notebook that fails does not stop the rest.
 
-    Each gets an empty folder `out/work/NAME` as its workspace (PATHSHALA_HOME: its Hub and its HF_HOME) and works in
-    a scratch folder there, so that a run leaves nothing beside the chapters. The executed notebooks are in
+    Each gets an empty folder `out/workspaces/NAME` as its workspace (PATHSHALA_HOME: its Hub and its HF_HOME) and works
+    in a scratch folder there, so that a run leaves nothing beside the chapters. The executed notebooks are in
     `out/notebooks`, their HTML in `out/html`, the report in `out/report.html` and `out/report.json`.
 
     Args:
@@ -64,7 +64,7 @@ def run(
     chapters = chapters or root() / "chapters"
     chosen = select(names or [], chapters)
     out = out.resolve()
-    for folder in ("notebooks", "html", "work"):
+    for folder in ("notebooks", "html", "workspaces"):
         (out / folder).mkdir(parents=True, exist_ok=True)
 
     console = Console()
@@ -115,7 +115,7 @@ def _execute(path: Path, out: Path, hub: str, device: str, timeout: int, progres
     """One notebook in an empty workspace, whose Hub runs for as long as the notebook does."""
     from utils.course.execution import execute
 
-    home, executed = out / "work" / path.stem, out / "notebooks" / path.name
+    home, executed = out / "workspaces" / path.stem, out / "notebooks" / path.name
     # What an earlier run left behind; its Hub may live on for some seconds.
     if leftover := LocalHub.running(home):
         leftover.stop()
