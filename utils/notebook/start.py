@@ -44,7 +44,12 @@ def start(hub: str = "local", device: str = "auto") -> Place:
     address = _address(hub)
     with ThreadPoolExecutor(1) as meanwhile:  # the Hub starts while torch is imported
         opening = meanwhile.submit(_open_local) if address == "local" else None
-        chosen = _device(device)
+        try:
+            chosen = _device(device)
+        except BaseException:  # Interrupt too: a start that failed holds no lease
+            if opening:
+                opening.result().close()
+            raise
         url, user = _use_local(opening.result()) if opening else _use_remote(address)
     environment.put_scripts_first()
     _seed()
@@ -140,7 +145,12 @@ def _whoami(url: str, token: str | None, *, needed: bool) -> str | None:
 
 
 def _device(wanted: str) -> str:
-    import torch
+    try:
+        import torch
+    except ImportError as error:  # after an Interrupt in the middle of its import, torch refuses to be imported again
+        raise StartError(
+            f"torch import হয়নি ({str(error).splitlines()[0]})। Kernel → Restart দাও, তারপর প্রথম cell থেকে চালাও।"
+        ) from None
 
     if wanted == "cpu":
         return "cpu"
