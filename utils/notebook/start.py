@@ -3,6 +3,7 @@
 import json
 import random
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from urllib.parse import urlsplit
@@ -47,8 +48,9 @@ def start(hub: str = "local", device: str = "auto") -> Place:
         try:
             chosen = _device(device)
         except BaseException:  # Interrupt too: a start that failed holds no lease
-            if opening:
-                opening.result().close()
+            with suppress(StartError):  # a Hub that did not start either: the device is told first
+                if opening:
+                    opening.result().close()
             raise
         url, user = _use_local(opening.result()) if opening else _use_remote(address)
     environment.put_scripts_first()
