@@ -90,11 +90,11 @@ class RunningHub(Address):
     log: Path
 
     @classmethod
-    def start(cls, data: Path) -> "RunningHub":
+    def start(cls, data: Path, *options: str) -> "RunningHub":
         log = data.with_suffix(".log")
         with log.open("ab") as errors:
             process = subprocess.Popen(
-                [PATHSHALA, "hub", "serve", "--port", "0", "--data", data],
+                [PATHSHALA, "hub", "serve", "--port", "0", "--data", data, *options],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -154,6 +154,12 @@ def hub(tmp_path_factory) -> Iterator[RunningHub]:
     hub.stop()
     complaints = hub.log.read_text()
     assert "Traceback" not in complaints, complaints
+
+
+@pytest.fixture(scope="session")
+def people() -> Callable[[Path], None]:
+    """Makes the tests' accounts in a data directory."""
+    return make_people
 
 
 @pytest.fixture

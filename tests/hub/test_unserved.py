@@ -8,23 +8,11 @@ import pytest
 from huggingface_hub.errors import HfHubHTTPError
 
 LATER = {
-    "pull requests": lambda api, repo: api.upload_file(
-        repo_id=repo, path_in_repo="x", path_or_fileobj=b"x", create_pr=True
-    ),
-    "discussions": lambda api, repo: api.create_discussion(repo, title="x"),
-    "likes": lambda api, repo: api.list_repo_likers(repo).__next__(),
-    "likes of a user": lambda api, repo: api.list_liked_repos("rahim"),
-    "collections": lambda api, repo: api.create_collection("x"),
-    "squashing": lambda api, repo: api.super_squash_history(repo),
-    "access requests": lambda api, repo: list(api.list_pending_access_requests(repo)),
-    "duplicating": lambda api, repo: api.duplicate_repo(repo, to_id="rahim/y"),
     "jobs": lambda api, repo: list(api.list_jobs(namespace="rahim")),
     "webhooks": lambda api, repo: api.list_webhooks(),
     "papers": lambda api, repo: list(api.list_papers(query="x")),
     "buckets": lambda api, repo: api.create_bucket("rahim/bucket"),
     "followers": lambda api, repo: list(api.list_user_followers("rahim")),
-    "members": lambda api, repo: list(api.list_organization_members("khulna")),
-    "tags by type": lambda api, repo: api.get_model_tags(),
     "a Space's runtime": lambda api, repo: api.get_space_runtime(repo),
     "a Space's secrets": lambda api, repo: api.add_space_secret(repo, "KEY", "value"),
     "templates": lambda api, repo: api.list_space_templates(),

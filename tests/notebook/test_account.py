@@ -134,6 +134,15 @@ def test_the_device_is_the_gpu_where_there_is_one_and_it_is_wanted(student):
     assert chosen == ["cuda", "cuda", "cpu"]
 
 
+def test_large_files_travel_as_chunks_and_past_the_proxy(student):
+    student.kernel.run("from huggingface_hub import HfApi; api = HfApi(); repo = api.create_repo('chunks').repo_id")
+    student.kernel.run("api.upload_file(repo_id=repo, path_in_repo='w.bin', path_or_fileobj=bytes(10**6))")
+
+    assert student.kernel.value("api.get_paths_info(repo, ['w.bin'])[0].xet_hash")
+    assert student.kernel.value("open(api.hf_hub_download(repo, 'w.bin'), 'rb').read() == bytes(10**6)")
+    assert (student.home / "hf" / "xet").is_dir(), "its cache is here, not in the real home"
+
+
 def test_the_hub_process_got_nothing_of_the_account_either(student):
     pid = student.kernel.value("requests.get(here.hub + '/-/health').json()['pid']")
 

@@ -11,10 +11,33 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from utils.hub import limits
 from utils.hub.errors import HubError, Moved, conflict
+from utils.hub.html import error_page, wants_html
 from utils.hub.hub import Hub
 from utils.hub.leases import Leases
-from utils.hub.routes import accounts, commits, files, housekeeping, lfs, listing, refs, repos, unserved
+from utils.hub.routes import (
+    access,
+    accounts,
+    collections,
+    commits,
+    copies,
+    discussions,
+    files,
+    housekeeping,
+    large_files,
+    lfs,
+    likes,
+    listing,
+    pages,
+    refs,
+    repos,
+    smart_http,
+    tags,
+    unserved,
+    weights,
+    xet,
+)
 
 log = logging.getLogger("pathshala.hub")
 LARGEST_BODY = 16 << 20  # bytes of a request; the routes that take files say how many more they take
@@ -41,16 +64,23 @@ class Envelope:
         await self.app({**scope, "path": raw.split(b"?")[0].decode("latin-1")}, receive, stamped)
 
 
-def answer(_request: Request, error: HubError) -> JSONResponse:
+def answer(request: Request, error: HubError) -> Response:
+    if wants_html(request):
+        return error_page(error)
     return JSONResponse({"error": error.message}, error.status, headers=error.all_headers)
 
 
-def create_app(hub: Hub, leases: Leases | None = None) -> FastAPI:
-    """The application that serves `hub`. With `leases`, the server ends when nobody holds one any more."""
+def create_app(
+    hub: Hub, leases: Leases | None = None, *, open: bool = False, requests: int = limits.REQUESTS
+) -> FastAPI:
+    """The application that serves `hub`. With `leases`, the server ends when nobody holds one any more.
+
+    `open` lets everybody who reaches it make an account. `requests` is what one address may ask in five minutes.
+    """
     app = FastAPI(
         title="Pathshala Hub", redirect_slashes=False, docs_url=None, redoc_url=None, max_body_size=LARGEST_BODY
     )
-    app.state.hub = hub
+    app.state.hub, app.state.open = hub, open
     app.state.leases = leases or Leases()
     app.add_exception_handler(HubError, answer)
 
@@ -85,12 +115,35 @@ def create_app(hub: Hub, leases: Leases | None = None) -> FastAPI:
 
     @app.exception_handler(Exception)
     def failed(request: Request, error: Exception) -> Response:
-        log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
+        # The route, not the path: in that a link may stand that opens a file.
+        route = getattr(request.scope.get("route"), "path", "a request")
+        log.error("%s %s failed", request.method, route, exc_info=error)
         return answer(request, HubError(500, "Internal error: the Hub's log says more"))
 
     # From the particular to the general: a repo's own info would else catch what stands below it.
-    parts = (housekeeping, accounts, repos, listing, refs, commits, lfs, files, unserved)
-    for router in (*(part.router for part in parts), repos.last, unserved.last):
+    parts = (
+        housekeeping,
+        accounts,
+        access,
+        repos,
+        listing,
+        likes,
+        tags,
+        collections,
+        copies,
+        large_files,
+        weights,
+        refs,
+        commits,
+        discussions,
+        lfs,
+        xet,
+        smart_http,
+        files,
+        unserved,
+    )
+    for router in (*(part.router for part in parts), repos.last, unserved.last, pages.router, pages.last):
         app.include_router(router)
+    app.add_middleware(limits.Limits, requests=requests, refuse=lambda scope, error: answer(Request(scope), error))
     app.add_middleware(Envelope)
     return app

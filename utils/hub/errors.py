@@ -57,9 +57,18 @@ def entry_not_found(path: str, commit: str | None = None) -> HubError:
     )
 
 
-def gated(repo_id: str, signed_in: bool) -> HubError:
-    how = "ask for access on its page" if signed_in else "log in and ask for access on its page"
-    return HubError(403 if signed_in else 401, f"Access to {repo_id} is restricted: {how}.", "GatedRepo")
+GATED = {
+    "new": "Access to {0} is restricted and you are not in the authorized list. Visit its page to ask for access.",
+    "pending": "Your request to access {0} is awaiting a review from the repo authors.",
+    "rejected": "Your request to access {0} has been rejected by the repo's authors.",
+    "accepted": "Access to {0} is restricted, and this token may not read gated repos.",
+}
+
+
+def gated(repo_id: str, asked: str | None) -> HubError:
+    """`asked` is the state of the caller's request, "new" before it is made, None for somebody who is not logged in."""
+    message = GATED[asked] if asked else "Access to {0} is restricted. You must have access to it and be authenticated."
+    return HubError(403 if asked else 401, message.format(repo_id), "GatedRepo")
 
 
 def invalid(message: str) -> HubError:
@@ -72,6 +81,10 @@ def unprocessable(message: str) -> HubError:
 
 def conflict(message: str) -> HubError:
     return HubError(409, message)
+
+
+def just_deleted() -> HubError:
+    return HubError(503, "This file was deleted at this very moment: please send it again")
 
 
 def not_served(what: str) -> HubError:

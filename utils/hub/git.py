@@ -10,11 +10,13 @@ import threading
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from dulwich.diff_tree import tree_changes
+from dulwich.graph import find_merge_base
 from dulwich.object_store import BaseObjectStore
 from dulwich.objects import Blob, Commit, ShaFile, Tag, Tree
 from dulwich.repo import Repo
@@ -97,16 +99,17 @@ def check_path(path: str) -> str:
 
 
 _guard = threading.Lock()
-_locks: dict[Path, threading.Lock] = {}
+_locks: dict[Path, threading.RLock] = {}
 
 
-def _lock(path: Path) -> threading.Lock:
+def _lock(path: Path) -> threading.RLock:
+    """The lock of a repo. Who writes to the database may wait for it; who holds it begins no such writing."""
     with _guard:
         if path not in _locks:
             # First touch in this process, which alone writes here: a lock file can only be a killed server's.
             for leftover in path.rglob("*.lock"):
                 leftover.unlink(missing_ok=True)
-            _locks[path] = threading.Lock()
+            _locks[path] = threading.RLock()
         return _locks[path]
 
 
@@ -178,9 +181,20 @@ class GitRepo:
     def commit_object(self, commit: str) -> Commit:
         return self.store[commit.encode()]
 
-    def history(self, commit: str) -> Iterator[Commit]:
-        for step in self._repo.get_walker(include=[commit.encode()]):
+    def head(self, ref: str) -> str | None:
+        """The commit of a ref by its full name ("refs/pr/1"), or None."""
+        found = self._ref(ref)
+        return found and self._peel(found)
+
+    def history(self, commit: str, without: Iterable[str] = ()) -> Iterator[Commit]:
+        """Commits from `commit` back, newest first, leaving out those that others lead to."""
+        for step in self._repo.get_walker(include=[commit.encode()], exclude=[other.encode() for other in without]):
             yield step.commit
+
+    def merge_base(self, one: str, other: str) -> str | None:
+        """The last commit that both histories share; None where they share nothing."""
+        found = find_merge_base(self._repo, [one.encode(), other.encode()])
+        return found[0].decode() if found else None
 
     # Trees
 
@@ -219,6 +233,14 @@ class GitRepo:
         """The blob's own bytes: for a large file, its pointer."""
         return self.store[entry.oid.encode()].data
 
+    def pointer(self, oid: bytes) -> Pointer | None:
+        """The large file that a blob stands for, if it does."""
+        return _measure(self.store, oid)[1]
+
+    def is_file(self, oid: bytes) -> bool:
+        """Whether this object, which must be there, is a blob; known at once of those that were listed before."""
+        return oid in _sizes or self.store.get_raw(oid)[0] == Blob.type_num
+
     def last_commits(self, commit: str, paths: Iterable[str]) -> dict[str, Commit]:
         """For each path the newest commit, from `commit` back, that changed it or something in it."""
         missing, found = set(paths), {}
@@ -238,6 +260,12 @@ class GitRepo:
         return found
 
     # Writing
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps commits to branches out; what they check of large files they check inside this lock."""
+        with self._lock:
+            yield
 
     def commit(
         self,
@@ -266,19 +294,32 @@ class GitRepo:
                 )
             new = Objects(self.store)
             tree = new.apply(self.store[head].tree if head else None, changes)
-            commit = Commit()
-            commit.tree = tree
-            commit.parents = [head] if head else []
-            commit.author = commit.committer = author.encode()
-            commit.author_time = commit.commit_time = int(time.time()) if when is None else when
-            commit.author_timezone = commit.commit_timezone = 0
-            commit.encoding = b"UTF-8"
-            commit.message = message.encode(errors="replace")
-            new.add(commit)
-            new.save()
-            if not self.refs.set_if_equals(ref.encode(), head, commit.id, message=b"commit"):
+            commit = new.commit(tree, [head] if head else [], author, message, when)
+            if not self.refs.set_if_equals(ref.encode(), head, commit, message=b"commit"):
                 raise conflict("Another commit to this branch came first; please try again")
-            return commit.id.decode()
+            return commit.decode()
+
+    def propose(self, parent: str, changes: Iterable[Change], *, author: str, message: str) -> str:
+        """A commit on top of `parent` that no branch leads to yet; returns its id."""
+        new = Objects(self.store)
+        with self._lock:
+            tree = new.apply(self.commit_object(parent).tree, changes)
+            return new.commit(tree, [parent.encode()], author, message).decode()
+
+    def move(self, ref: str, old: str, new: str) -> bool:
+        """Moves a ref on, unless somebody else did meanwhile."""
+        with self._lock:
+            return self.refs.set_if_equals(ref.encode(), old.encode(), new.encode(), message=b"merge")
+
+    def put(self, ref: str, commit: str | None) -> None:
+        """Makes a ref what it should be, whatever a crash may have left there; None for no ref.
+
+        Takes no lock: for refs that nobody else can know of yet.
+        """
+        if commit:
+            self.refs[ref.encode()] = commit.encode()
+        elif self._ref(ref):
+            del self.refs[ref.encode()]
 
     def create_branch(self, name: str, commit: str) -> None:
         self._create_ref(f"refs/heads/{name}", commit.encode())
@@ -369,13 +410,28 @@ class Objects:
                 del tree[_encode(name)]
         return self.add(tree)
 
+    def commit(self, tree: bytes, parents: list[bytes], author: str, message: str, when: int | None = None) -> bytes:
+        """Adds a commit of `tree`, writes all that is new and returns the commit's id."""
+        commit = Commit()
+        commit.tree = tree
+        commit.parents = parents
+        commit.author = commit.committer = author.encode()
+        commit.author_time = commit.commit_time = int(time.time()) if when is None else when
+        commit.author_timezone = commit.commit_timezone = 0
+        commit.encoding = b"UTF-8"
+        commit.message = message.encode(errors="replace")
+        self.add(commit)
+        self.save()
+        return commit.id
+
     def save(self) -> None:
-        fresh = [obj for oid, obj in self._new.items() if oid not in self._store]
-        if len(fresh) <= LOOSE_AT_MOST:
-            for obj in fresh:
-                self._store.add_object(obj)
-        else:
-            self._store.add_objects([(obj, None) for obj in fresh])
+        with _lock(Path(self._store.path).parent):  # two who write the same object at once disturb each other
+            fresh = [obj for oid, obj in self._new.items() if oid not in self._store]
+            if len(fresh) <= LOOSE_AT_MOST:
+                for obj in fresh:
+                    self._store.add_object(obj)
+            else:
+                self._store.add_objects([(obj, None) for obj in fresh])
 
 
 def _encode(name: str) -> bytes:

@@ -3,29 +3,35 @@
 hub.db     accounts, tokens, repos and the search index (`tables`)
 repos/     bare git repos, named by a random id so that a rename moves nothing
 objects/   large files by sha256 (`objects`)
+xet/       large files as chunks, where clients send them so (`xet`)
 """
 
 import json
 import secrets
 import shutil
+import threading
 import uuid
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 from itsdangerous import URLSafeTimedSerializer
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from utils.hub import accounts, cards
-from utils.hub.errors import conflict, invalid, repo_not_found
+from utils.hub import accounts, cards, discussions, safetensors
+from utils.hub.errors import HubError, conflict, entry_not_found, invalid, just_deleted, repo_not_found
 from utils.hub.git import Change, GitRepo, author
-from utils.hub.objects import ObjectStore
-from utils.hub.tables import Account, Alias, Repo, RepoObject, RepoTag, Setting, connect
+from utils.hub.objects import ObjectStore, PlainContent
+from utils.hub.tables import Account, Alias, Repo, RepoObject, RepoTag, Setting, XetFile, connect
+from utils.hub.xet.store import XetContent, XetStore
 
 REGULAR_LIMIT = 10 * 1000 * 1000  # bytes; the Hub keeps larger files outside git
+# A model is downloaded once when one of these is: its other files come with it (as the Hub counts).
+COUNTED = {"config.json", "model_index.json", "adapter_config.json", "config.yaml", "params.json"}
 LARGE_ENDINGS = """
 7z arrow avro bin bz2 ckpt ftz gguf gz h5 joblib lz4 mds mlmodel model msgpack npy npz onnx ot parquet pb pickle pkl
 pt pth rar safetensors tar tflite tgz wasm xz zip zst
@@ -60,15 +66,20 @@ class Hub:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)  # private repos, and the secret that signs links
         self.engine = connect(str(data / "hub.db"))
         self.objects = ObjectStore(data / "objects")
+        self.xet = XetStore(data / "xet", self.db)
         self.repos = data / "repos"
         self.repos.mkdir(exist_ok=True)
         self._serving = FileLock(data / "serving.lock")
+        self._counting = threading.Lock()
+        self._committing: Counter[int] = Counter()  # by repo: how many change its `main` just now
+        self._downloads: Counter[int] = Counter()  # by repo, since the last `settle_downloads`
         with self.db() as db:
             setting = db.get(Setting, "secret")
             if setting is None:
                 setting = Setting(name="secret", value=secrets.token_hex(32))
                 db.add(setting)
-            self.signer = URLSafeTimedSerializer(setting.value, salt="upload")
+            self.secret = setting.value
+            self.signer = URLSafeTimedSerializer(self.secret, salt="upload")
 
     def serving(self, patience: float = 10) -> None:
         """Takes the data directory for this process and clears what a killed one left.
@@ -80,6 +91,7 @@ class Hub:
         except Timeout as error:
             raise DataInUse(str(self.data)) from error
         self.objects.sweep()
+        self.xet.xorbs.sweep()
         with self.db() as db:
             known = set(db.scalars(select(Repo.folder)))
         for folder in self.repos.iterdir():
@@ -87,6 +99,7 @@ class Hub:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def close(self) -> None:
+        self.settle_downloads()
         self.engine.dispose()
         self._serving.release()
 
@@ -120,35 +133,57 @@ class Hub:
         *,
         private: bool | None = None,
         files: Iterable[Change] = (),
-        creator: str | None = None,
+        creator: Account | None = None,
         when: int | None = None,
     ) -> Repo:
         """A new repo with its first commit. Raises HubError 400 for a bad name, 409 for one that is taken."""
-        key = f"{owner.key}/{check_name(name).lower()}"
-        self._take_over(db, kind, key)
-        if db.scalar(select(Repo.id).where(Repo.kind == kind, Repo.key == key)):
-            raise conflict(f"You already created this {kind} repo: {owner.name}/{name}")
+        self._claim(db, kind, owner, name)
         folder = uuid.uuid4().hex
         with GitRepo.create(self.repos / folder) as git:
             git.commit(
                 "main",
                 [Change(".gitattributes", gitattributes(kind).encode()), *files],
-                author=author(creator or owner.name),
+                author=author((creator or owner).name),
                 message="initial commit",
                 when=when,
             )
+        return self.adopt(db, kind, owner, name, folder, private=private, creator=creator)
+
+    def adopt(
+        self,
+        db: Session,
+        kind: str,
+        owner: Account,
+        name: str,
+        folder: str,
+        *,
+        private: bool | None = None,
+        gated: str | None = None,
+        creator: Account | None = None,
+    ) -> Repo:
+        """A new repo of the git repo in `folder`. Raises HubError 400 for a bad name, 409 for one that is taken."""
         repo = Repo(
             kind=kind,
             owner=owner,
+            creator_id=(creator or owner).id,
             name=name,
-            key=key,
+            key=self._claim(db, kind, owner, name),
             folder=folder,
             private=owner.private_by_default if private is None else private,
+            gated=gated,
         )
         db.add(repo)
         db.flush()
         self.index(db, repo)
         return repo
+
+    def _claim(self, db: Session, kind: str, owner: Account, name: str) -> str:
+        """The key of a repo to be; no other thread can take it before this session ends."""
+        key = f"{owner.key}/{check_name(name).lower()}"
+        self._take_over(db, kind, key)
+        if db.scalar(select(Repo.id).where(Repo.kind == kind, Repo.key == key)):
+            raise conflict(f"You already created this {kind} repo: {owner.name}/{name}")
+        return key
 
     @staticmethod
     def _take_over(db: Session, kind: str, key: str) -> None:
@@ -177,19 +212,41 @@ class Hub:
     # Index
 
     def fresh(self, db: Session, repo: Repo) -> Repo:
-        """The repo with its index brought up to what git says, should a crash have come between the two."""
+        """The repo with its index brought up to what git says, should a crash have come between the two.
+
+        While somebody is `committing`, the index is theirs to bring up to date: nobody who only reads waits for it.
+        """
+        if self._main(repo) != repo.sha and not self._committing[repo.id]:
+            self._reindex(db, repo)
+        return repo
+
+    @contextmanager
+    def committing(self, db: Session, repo: Repo) -> Iterator[None]:
+        """Around a change of `main`: brings the index up to date at its end."""
+        with self._counting:
+            self._committing[repo.id] += 1
         try:
-            sha = (self.repos / repo.folder / "refs" / "heads" / "main").read_text().strip()
+            yield
+            self._reindex(db, repo)
+        finally:
+            with self._counting:
+                self._committing[repo.id] -= 1
+
+    def _main(self, repo: Repo) -> str:
+        try:
+            return (self.repos / repo.folder / "refs" / "heads" / "main").read_text().strip()
         except OSError:  # packed, or not there: ask git
             with self.git(repo) as git:
-                sha = git.resolve("main")
-        if sha != repo.sha:
-            # In a transaction of its own: the caller's may last, and nobody else could write meanwhile.
-            with self.db() as own:
+                return git.resolve("main")
+
+    def _reindex(self, db: Session, repo: Repo) -> None:
+        # In a transaction of its own: the caller's may last, and nobody else could write meanwhile.
+        with self.db() as own:
+            # Of many who committed at once, one has done it for all.
+            if own.scalar(select(Repo.sha).where(Repo.id == repo.id)) != self._main(repo):
                 self.index(own, own.get(Repo, repo.id) or repo)
-            if db.get(Repo, repo.id, populate_existing=True) is None:
-                raise repo_not_found()
-        return repo
+        if db.get(Repo, repo.id, populate_existing=True) is None:
+            raise repo_not_found()
 
     def refresh(self) -> None:
         """Brings every repo's index up to date: once, when the Hub starts."""
@@ -210,6 +267,8 @@ class Hub:
             config = _json(git, sha, "config.json")
             tokenizer = _json(git, sha, "tokenizer_config.json")
             changed = git.commit_object(sha).commit_time
+            repo.safetensors = self._parameters(db, repo, git, sha)
+            discussions.note_merges(db, git, repo, sha)
         repo.sha = sha
         repo.last_modified = datetime.fromtimestamp(changed, UTC).replace(tzinfo=None)
         repo.card = card
@@ -220,17 +279,113 @@ class Hub:
             db.execute(insert(RepoTag), [{"repo_id": repo.id, "tag": t, "position": i} for i, t in enumerate(tags)])
         db.expire(repo, ["tags"])
 
+    def _parameters(self, db: Session, repo: Repo, git: GitRepo, sha: str) -> dict | None:
+        """How many parameters a model in safetensors has; None for another one, and for files that are not in order."""
+        if repo.kind != "model":
+            return None
+        try:
+            single = git.entry(sha, safetensors.SINGLE)
+            files = [safetensors.SINGLE] if single else safetensors.shards(_json(git, sha, safetensors.INDEX))
+            return safetensors.parameters(self.headers(db, repo, git, sha, files).values())
+        except (ValueError, HubError):
+            return None
+
+    def headers(self, db: Session, repo: Repo, git: GitRepo, sha: str, files: Iterable[str]) -> dict[str, dict]:
+        """The headers of safetensors files, together no longer than one may be.
+
+        Raises HubError 404 for a file that is not there, ValueError for one that is not in order.
+        """
+        found, room = {}, safetensors.LARGEST_HEADER
+        for path in files:
+            entry = git.entry(sha, path)
+            if entry is None or entry.is_folder:
+                raise entry_not_found(path, sha)
+            if entry.pointer is None:
+                content = git.read(entry)
+                read, size = (lambda start, end, content=content: content[start:end]), len(content)
+            elif large := self.large(db, repo, entry.pointer.sha256):
+                read, size = (lambda start, end, large=large: b"".join(large.iterate(start, end))), entry.size
+            else:
+                raise entry_not_found(path, sha)
+            found[path], length = safetensors.header(read, size, room)
+            room -= length
+        return found
+
+    # Downloads
+
+    def count_download(self, repo: Repo, path: str) -> None:
+        """Counts a download of the repo, where this file stands for it; kept in memory until `settle_downloads`."""
+        if repo.kind == "dataset" or path in COUNTED or path.endswith(".gguf"):
+            with self._counting:
+                self._downloads[repo.id] += 1
+
+    def settle_downloads(self) -> None:
+        """Writes down what was counted: not at each download, for then every reader would write."""
+        with self._counting:
+            counted, self._downloads = self._downloads, Counter()
+        if counted:
+            with self.db() as db:
+                for repo_id, count in counted.items():
+                    db.execute(update(Repo).where(Repo.id == repo_id).values(downloads=Repo.downloads + count))
+
     # Large files
 
-    def holds(self, db: Session, repo: Repo, sha256: str) -> bool:
-        """Whether this large file was uploaded to this repo and is there."""
-        return sha256 in self.objects and db.get(RepoObject, (repo.id, sha256)) is not None
+    def large(self, db: Session, repo: Repo, sha256: str) -> PlainContent | XetContent | None:
+        """The content of a large file that was uploaded to this repo and is there."""
+        held = db.get(RepoObject, (repo.id, sha256))
+        return self.content(db, sha256, told=held.xet) if held else None
 
-    def keep(self, db: Session, repo: Repo, sha256: str) -> int:
-        """Notes that the repo holds a large file that the store has; returns its size in bytes."""
-        size = self.objects.path(sha256).stat().st_size
-        db.execute(insert(RepoObject).prefix_with("OR IGNORE"), {"repo_id": repo.id, "sha256": sha256, "size": size})
-        return size
+    def holds(self, db: Session, repo: Repo, sha256: str) -> bool:
+        return self.large(db, repo, sha256) is not None
+
+    def content(self, db: Session, sha256: str, *, told: bool = True) -> PlainContent | XetContent | None:
+        """A large file, however it came; what came both ways is read from its chunks, which need not be `told`."""
+        if file := db.scalar(select(XetFile).where(XetFile.sha256 == sha256)):
+            return XetContent(self.xet, file, told)
+        try:
+            return PlainContent(self.objects.path(sha256)) if sha256 in self.objects else None
+        except FileNotFoundError:
+            return None
+
+    def xet_hashes(self, db: Session, repo: Repo, sha256s: Iterable[str]) -> dict[str, str]:
+        """Of large files that the repo holds, the hashes of those that came as chunks, by sha256."""
+        came = select(RepoObject.sha256).where(
+            RepoObject.repo_id == repo.id, RepoObject.xet, RepoObject.sha256.in_({*sha256s})
+        )
+        return dict(db.execute(select(XetFile.sha256, XetFile.hash).where(XetFile.sha256.in_(came))).tuples().all())
+
+    def keep(self, db: Session, repo: Repo, sha256: str, *, xet: bool = False) -> int:
+        """Notes that the repo holds a large file that the store has, `xet`: as chunks; returns its size in bytes.
+
+        Raises HubError 503, at which clients send it again, if the file was deleted at this very moment.
+        """
+        content = self.content(db, sha256)
+        if content is None:
+            raise just_deleted()
+        row = {"repo_id": repo.id, "sha256": sha256, "size": content.size, "xet": xet}
+        if db.execute(insert(RepoObject).prefix_with("OR IGNORE").values(row)).rowcount == 0 and xet:
+            same = (RepoObject.repo_id == repo.id, RepoObject.sha256 == sha256)
+            db.execute(update(RepoObject).where(*same).values(xet=True))
+        # Writing waited for whoever was `forgetting`: looked at again, the file is there to stay.
+        if self.content(db, sha256) is None:
+            raise just_deleted()
+        return content.size
+
+    @contextmanager
+    def forgetting(self, db: Session, repo: Repo, files: Set[str]) -> Iterator[None]:
+        """Takes large files from the repo; when the block ends well, the bytes that no repo holds leave the disk.
+
+        SQLite lets one transaction write at a time. So whoever wants one of these files for another repo (`keep`) has
+        either noted it before this began, and it stays, or looks for it after this ended, and is refused. Should the
+        Hub be killed before the end, the rows come back and the bytes do not: as good as deleted, and `holds` says so.
+        """
+        db.execute(delete(RepoObject).where(RepoObject.repo_id == repo.id, RepoObject.sha256.in_(files)))
+        yield
+        held = set(db.scalars(select(RepoObject.sha256).where(RepoObject.sha256.in_(files))))
+        gone = files - held
+        db.execute(delete(XetFile).where(XetFile.sha256.in_(gone)))  # its chunks may be part of other files
+        for sha256 in gone:
+            self.objects.remove(sha256)
 
 
 def _text(git: GitRepo, sha: str, path: str) -> str:

@@ -7,7 +7,7 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from utils.hub.errors import unprocessable
@@ -40,11 +40,15 @@ class Incoming:
         self._hash.update(block)
         self.size += len(block)
 
-    def finish(self, sha256: str, size: int) -> None:
-        """Keeps the file if its content is what was announced. Raises HubError 422 if not."""
+    def seal(self) -> None:
+        """Ends the writing: what came in is on the disk."""
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
+
+    def finish(self, sha256: str, size: int) -> None:
+        """Keeps the file if its content is what was announced. Raises HubError 422 if not."""
+        self.seal()
         if self.size != size or self._hash.hexdigest() != sha256:
             raise unprocessable(f"Content does not match: expected {size} bytes with sha256 {sha256}")
         self._store.adopt(self.path, sha256)
@@ -52,6 +56,23 @@ class Incoming:
     def close(self) -> None:
         self._file.close()
         self.path.unlink(missing_ok=True)
+
+
+class PlainContent:
+    """A large file that lies on the disk as it is."""
+
+    xet_hash = None
+
+    def __init__(self, path: Path):
+        self._path = path
+        self.size = path.stat().st_size
+
+    def iterate(self, start: int, end: int) -> Iterator[bytes]:
+        """The bytes from `start` to before `end`, in blocks of about a megabyte."""
+        with self._path.open("rb") as file:
+            file.seek(start)
+            for at in range(start, end, BLOCK):
+                yield file.read(min(BLOCK, end - at))
 
 
 class ObjectStore:
@@ -81,6 +102,11 @@ class ObjectStore:
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(file, target)
         sync_folder(target.parent)
+
+    def remove(self, sha256: str) -> None:
+        """Deletes a file. Whoever is just reading it reads on; Windows keeps it where somebody does."""
+        with suppress(FileNotFoundError, PermissionError):
+            self.path(sha256).unlink()
 
     @contextmanager
     def receive(self) -> Iterator[Incoming]:

@@ -6,22 +6,32 @@ import os
 import socket
 from pathlib import Path
 
+import anyio.to_thread
 import uvicorn
 
 from utils.hub import birth
 from utils.hub.app import create_app
 from utils.hub.hub import Hub
 from utils.hub.leases import Leases
+from utils.hub.limits import REQUESTS
 
+THREADS = 200  # requests at work at the same time
 SHUTDOWN = 5  # seconds that open answers are given to end
 
 
 class Server(uvicorn.Server):
-    """Uvicorn that lets its lease holders go first: it would wait for them otherwise."""
+    """Uvicorn with threads enough that those who write, one after the other, hold up nobody who reads.
+
+    At the end it lets its lease holders go first: it would wait for them otherwise.
+    """
 
     def __init__(self, config: uvicorn.Config, leases: Leases):
         super().__init__(config)
         self.leases = leases
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+        await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.leases.closing.set()
@@ -40,18 +50,26 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(data: Path, listener: socket.socket, *, workspace: Path | None = None) -> None:
+def serve(
+    data: Path,
+    listener: socket.socket,
+    *,
+    workspace: Path | None = None,
+    open: bool = False,
+    requests: int = REQUESTS,
+) -> None:
     """Serves the Hub in `data` on a listening socket until it is told to stop.
 
     With a `workspace` it is the notebooks' own Hub: the student's account is made, the address and token are written
-    to `hub.json` there (readable by its owner only), and it ends 10 s after the last lease. Raises DataInUse.
+    to `hub.json` there (readable by its owner only), and it ends 10 s after the last lease. There and with `open`
+    everybody may make an account; `requests` is what one address may ask in five minutes. Raises DataInUse.
     """
     hub = Hub(data)
     hub.serving()
     birth.bear(hub)
     hub.refresh()
     leases = Leases()
-    app = create_app(hub, leases)
+    app = create_app(hub, leases, open=open or workspace is not None, requests=requests)
     config = uvicorn.Config(
         app,
         lifespan="off",

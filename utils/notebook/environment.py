@@ -66,7 +66,6 @@ def use_course_hub(url: str, hf_home: Path) -> None:
         "HF_HOME": str(hf_home),
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_DISABLE_UPDATE_CHECK": "1",  # `hf` would ask PyPI and advise to leave the course's pins
-        "HF_HUB_DISABLE_XET": "1",  # the course Hub stores large files with LFS only
         "GRADIO_ANALYTICS_ENABLED": "False",
     }
     host = urlsplit(url).hostname

@@ -49,6 +49,7 @@ def whoami(call: AnyCall) -> dict:
                     "displayName": token.name,
                     "role": token.role,
                     "createdAt": iso(token.created_at),
+                    **({"fineGrained": token.fine_grained} if token.fine_grained else {}),
                 },
             },
         }
@@ -57,7 +58,7 @@ def whoami(call: AnyCall) -> dict:
 @router.get("/api/users/{name}/overview")
 def user_overview(call: AnyCall, name: str) -> dict:
     with call.hub.db() as db:
-        account = _named(db, name, "user")
+        account = named(db, name, "user")
         orgs = [
             {"id": f"{o.id:024x}", "name": o.name, "fullname": o.fullname, "avatarUrl": ""}
             for o, _ in accounts.organisations(db, account)
@@ -76,11 +77,23 @@ def user_overview(call: AnyCall, name: str) -> dict:
 @router.get("/api/organizations/{name}/overview")
 def organization_overview(call: AnyCall, name: str) -> dict:
     with call.hub.db() as db:
-        account = _named(db, name, "org")
+        account = named(db, name, "org")
         return {"name": account.name, "fullname": account.fullname, "type": "org", "avatarUrl": ""}
 
 
-def _named(db, name: str, kind: str) -> Account:
+@router.get("/api/organizations/{name}/members")
+def organization_members(call: AnyCall, name: str) -> list[dict]:
+    with call.hub.db() as db:
+        return [person(member) for member, _role in accounts.members(db, named(db, name, "org"))]
+
+
+def person(account: Account) -> dict:
+    """A user as lists of users show one."""
+    return {"user": account.name, "fullname": account.fullname, "type": "user", "avatarUrl": "", "isPro": False}
+
+
+def named(db, name: str, kind: str) -> Account:
+    """The user or organisation of this name. Raises HubError 404."""
     account = accounts.find(db, name)
     if account is None or account.kind != kind:
         raise HubError(404, f"No such {kind}: {name}")

@@ -16,7 +16,7 @@ from utils.hub import accounts
 from utils.hub.accounts import Caller
 from utils.hub.errors import Moved, bad_credentials, forbidden, gated, repo_not_found, unauthorized
 from utils.hub.hub import Hub
-from utils.hub.tables import Repo
+from utils.hub.tables import AccessRequest, Repo
 
 Kinds = Literal["models", "datasets", "spaces"]
 PREFIXES = ("", "datasets/", "spaces/")  # of a repo's own pages and files: models stand at the root
@@ -98,8 +98,8 @@ class RepoCall(Call):
         with self.hub.db() as db:
             caller = self.caller(db)
             repo = self._find(db, caller)
-            if repo.gated and not (caller and caller.role_in(db, repo.owner_id)):
-                raise gated(repo.full_name, caller is not None)
+            if repo.gated and not (caller and caller.may_read_files(db, repo)):
+                raise gated(repo.full_name, _asked(db, repo, caller))
             yield db, repo
 
     @contextmanager
@@ -110,12 +110,33 @@ class RepoCall(Call):
             repo = self._find(db, caller)
             if caller is None:
                 raise unauthorized()
-            if not caller.may_write(db, repo.owner_id):
+            if not caller.may_write(db, repo):
                 raise forbidden(
                     f"you don't have the required permissions to write to {repo.full_name}"
                     if caller.can_write
                     else "this token is read-only: use one with write permission"
                 )
+            yield db, repo, caller
+
+    @contextmanager
+    def discussing(self, *, files: bool = False) -> Iterator[tuple[Session, Repo, Caller]]:
+        """The repo, if the caller may take part in its discussions; with `files`, if its files are open to him too.
+
+        Raises HubError 401 or 403.
+        """
+        with self.hub.db() as db:
+            caller = self.caller(db)
+            repo = self._find(db, caller)
+            if caller is None:
+                raise unauthorized()
+            if not caller.may_discuss(db, repo):
+                raise forbidden(
+                    f"this token may not write in the discussions of {repo.full_name}"
+                    if caller.can_write
+                    else "this token is read-only: use one with write permission"
+                )
+            if files and not caller.may_read_files(db, repo):
+                raise gated(repo.full_name, _asked(db, repo, caller))
             yield db, repo, caller
 
     def _find(self, db: Session, caller: Caller | None) -> Repo:
@@ -148,6 +169,14 @@ class PageCall(RepoCall):
 AnyCall = Annotated[Call, Depends(Call)]
 InApi = Annotated[ApiCall, Depends(ApiCall)]
 OnPage = Annotated[PageCall, Depends(PageCall)]
+
+
+def _asked(db: Session, repo: Repo, caller: Caller | None) -> str | None:
+    """What became of the caller's wish to see a gated repo: a status, "new" before it, None for somebody unknown."""
+    if caller is None:
+        return None
+    request = db.get(AccessRequest, (repo.id, caller.account.id))
+    return request.status if request else "new"
 
 
 def next_page(call: Call, **query: str) -> str:

@@ -4,6 +4,7 @@ import base64
 import json
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO
 
 from fastapi import APIRouter
@@ -11,7 +12,9 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
-from utils.hub.errors import invalid, not_served
+from utils.hub import discussions
+from utils.hub.accounts import Caller
+from utils.hub.errors import HubError, conflict, forbidden, invalid, revision_not_found
 from utils.hub.git import Change, GitRepo, Pointer, author, check_path
 from utils.hub.globs import Attributes, Ignored
 from utils.hub.hub import REGULAR_LIMIT
@@ -38,10 +41,40 @@ class Preupload(BaseModel):
     gitIgnore: str | None = None
 
 
+@contextmanager
+def committing(call: ApiCall, revision: str) -> Iterator[tuple[Session, Repo, Caller]]:
+    """The repo, if the caller may commit to `revision`. A pull request, new or his own, needs no right to write.
+
+    Raises HubError 401 or 403, 404 RevisionNotFound, and 409 for a pull request that is merged.
+    """
+    number = discussions.PULL.fullmatch(revision)
+    if _proposes(call) and revision != "main":
+        raise invalid("A pull request is opened against main")
+    if not (number or _proposes(call)):
+        with call.writing() as granted:
+            yield granted
+        return
+    with call.discussing(files=True) as (db, repo, caller):
+        if not _proposes(call):
+            try:
+                pull = discussions.find(db, repo, int(number[1]))
+            except HubError as error:
+                raise revision_not_found(revision) from error
+            if not (pull.author_id == caller.account.id or caller.may_write(db, repo)):
+                raise forbidden(f"this pull request is {pull.author.name if pull.author else 'deleted'}'s")
+            if pull.status == "merged":
+                raise conflict("This pull request is merged: open another one")
+        yield db, repo, caller
+
+
+def _proposes(call: ApiCall) -> bool:
+    """Whether the commit is to open a pull request."""
+    return call.request.query_params.get("create_pr") in ("1", "true")
+
+
 @router.post("/api/{kind:kind}/{repo:repo}/preupload/{revision}")
 def preupload(call: InApi, revision: Revision, wish: Preupload) -> dict:
-    _refuse_pull_request(call)
-    with call.writing() as (_db, repo, _caller), call.hub.git(repo) as git:
+    with committing(call, revision) as (_db, repo, _caller), call.hub.git(repo) as git:
         commit = git.resolve(revision)
         attributes = Attributes(_given(wish.gitAttributes, git, commit, ".gitattributes"))
         ignored = Ignored(_given(wish.gitIgnore, git, commit, ".gitignore"))
@@ -83,8 +116,7 @@ def _binary(file: Announced) -> bool:
 
 @router.post("/api/{kind:kind}/{repo:repo}/commit/{revision}", max_body_size=LARGEST_BODY)
 async def commit(call: InApi, revision: Revision) -> dict:
-    _refuse_pull_request(call)
-    await run_in_threadpool(_check, call)
+    await run_in_threadpool(_check, call, revision)
     with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as body:
         async for block in call.request.stream():
             body.write(block)
@@ -92,19 +124,14 @@ async def commit(call: InApi, revision: Revision) -> dict:
         return await run_in_threadpool(_commit, call, revision, body)
 
 
-def _refuse_pull_request(call: ApiCall) -> None:
-    if call.request.query_params.get("create_pr") in ("1", "true"):
-        raise not_served("pull requests")
-
-
-def _check(call: ApiCall) -> None:
+def _check(call: ApiCall, revision: str) -> None:
     """Refuses before the body is read what it would refuse after."""
-    with call.writing():
+    with committing(call, revision):
         pass
 
 
 def _commit(call: ApiCall, revision: str, body: IO[bytes]) -> dict:
-    with call.writing() as (db, repo, caller), call.hub.git(repo) as git:
+    with committing(call, revision) as (db, repo, caller), call.hub.git(repo) as git:
         operations = _operations(body)
         key, header = next(operations, (None, {}))
         message, parent = header.get("summary"), header.get("parentCommit")
@@ -114,16 +141,20 @@ def _commit(call: ApiCall, revision: str, body: IO[bytes]) -> dict:
             raise invalid("parentCommit must be a commit id")
         if header.get("description"):
             message += f"\n\n{header['description']}"
-        sha = git.commit(
-            revision,
-            _changes(call, db, repo, operations),
-            author=author(caller.account.name),
-            message=message,
-            expected_parent=parent,
-        )
-        call.hub.fresh(db, repo)
-        url = f"{call.base}/{repo.url_path}/commit/{sha}"
-    return {"success": True, "commitOid": sha, "commitUrl": url, "hookOutput": ""}
+        changes = _changes(call, db, repo, operations)
+        page, pull = f"{call.base}/{repo.url_path}", {}
+        if _proposes(call):
+            base = git.resolve(parent or "main")
+            sha = git.propose(base, changes, author=author(caller.account.name), message=message)
+            title, _, description = message.strip().partition("\n")
+            opened = discussions.propose(db, git, repo, caller.account, title, description, parent=base, head=sha)
+            pull = {"pullRequestUrl": f"{page}/discussions/{opened.num}"}
+        else:
+            with call.hub.committing(db, repo):
+                sha = git.commit(
+                    revision, changes, author=author(caller.account.name), message=message, expected_parent=parent
+                )
+    return {"success": True, "commitOid": sha, "commitUrl": f"{page}/commit/{sha}", "hookOutput": "", **pull}
 
 
 def _operations(body: IO[bytes]) -> Iterator[tuple[str, dict]]:
@@ -177,6 +208,7 @@ def _pointer(call: ApiCall, db: Session, repo: Repo, value: dict) -> Pointer:
     sha256 = value.get("oid")
     if value.get("algo", "sha256") != "sha256" or not isinstance(sha256, str):
         raise invalid("Large files are named by sha256")
-    if not call.hub.holds(db, repo, sha256):
+    content = call.hub.large(db, repo, sha256)
+    if content is None:
         raise invalid(f"LFS pointer pointed to a file that does not exist: upload {sha256} first")
-    return Pointer(sha256, call.hub.objects.path(sha256).stat().st_size)
+    return Pointer(sha256, content.size)

@@ -1,35 +1,33 @@
 """Reading files: `resolve` for their bytes, `tree` and `paths-info` for what there is."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import FileResponse
+from fastapi.responses import StreamingResponse
+from sqlalchemy.orm import Session
 
 from utils.hub.errors import HubError, entry_not_found, invalid
 from utils.hub.git import Entry, GitRepo
+from utils.hub.objects import PlainContent
 from utils.hub.routes.call import PREFIXES, InApi, InRepo, OnPage, Revision, next_page
 from utils.hub.routes.refs import moment, title_and_rest
+from utils.hub.tables import Repo
+from utils.hub.xet.store import XetContent
 
 router = APIRouter()
 PAGE, EXPANDED_PAGE = 1000, 50  # entries
 MOST_PATHS = 10_000  # in one paths-info
-RANGE = re.compile("bytes=([0-9]{0,18})-([0-9]{0,18})")
+RANGE = re.compile("bytes=([0-9]{0,20})-([0-9]{0,20})")
 # A cursor is "commit:offset": all pages of one listing come from one commit, whatever is pushed meanwhile.
 Cursor = Annotated[str, Query(pattern="^([0-9a-f]{40}:[0-9]{1,9})?$")]
 Limit = Annotated[int | None, Query(ge=1)]
 # What people upload is shown as text at most, never run as a page of the Hub's own origin.
 HARMLESS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'"}
-
-
-class LargeFile(FileResponse):
-    """A file from the object store, in blocks that keep the server's memory small and its system calls few."""
-
-    chunk_size = 1 << 20
 
 
 def resolve(call: OnPage, revision: Revision, path: InRepo) -> Response:
@@ -38,19 +36,25 @@ def resolve(call: OnPage, revision: Revision, path: InRepo) -> Response:
         entry = git.entry(commit, path)
         if entry is None or entry.is_folder:
             raise entry_not_found(path, commit)
-        if entry.pointer and not call.hub.holds(db, repo, entry.pointer.sha256):
+        large = call.hub.large(db, repo, entry.pointer.sha256) if entry.pointer else None
+        if entry.pointer and large is None:
             raise entry_not_found(path, commit)  # a pointer to nothing, or to what others uploaded
+        token_route = f"{call.base}/api/{repo.kind}s/{repo.full_name}/xet-read-token/{commit}"
         content = None if entry.pointer else git.read(entry)
+        if call.request.method == "GET":
+            call.hub.count_download(repo, path)
     name = path.rsplit("/", 1)[-1]
     headers = HARMLESS | {
         "X-Repo-Commit": commit,
         "Accept-Ranges": "bytes",
         "Content-Disposition": f"inline; filename*=UTF-8''{quote(name, safe='')}",
     }
-    if entry.pointer:
+    if large:
         sha256 = entry.pointer.sha256
         headers |= {"ETag": f'"{sha256}"', "X-Linked-Etag": f'"{sha256}"', "X-Linked-Size": str(entry.size)}
-        return LargeFile(call.hub.objects.path(sha256), headers=headers, media_type="application/octet-stream")
+        if large.xet_hash:
+            headers |= {"X-Xet-Hash": large.xet_hash, "Link": f'<{token_route}>; rel="xet-auth"'}
+        return streamed(call.request, large, headers)
     return ranged(call.request, content, headers | {"ETag": f'"{entry.oid}"'})
 
 
@@ -85,42 +89,67 @@ def media_type(content: bytes) -> str:
 
 
 def ranged(request: Request, content: bytes, headers: dict[str, str]) -> Response:
-    """The content, or the one part of it that a `Range` header asks for (RFC 9110, 14.2)."""
-    kind, size = media_type(content), len(content)
+    """The content, or the one part of it that the request asks for."""
+    part, status, more = asked(request, len(content), headers["ETag"])
+    return Response(content[part.start : part.stop], status, headers | more, media_type(content))
+
+
+def streamed(request: Request, content: PlainContent | XetContent, headers: dict[str, str]) -> Response:
+    """The same of a large file: in blocks that keep the server's memory small."""
+    part, status, more = asked(request, content.size, headers["ETag"])
+    headers, kind = headers | more | {"Content-Length": str(len(part))}, "application/octet-stream"
+    if request.method == "HEAD":
+        return Response(None, status, headers, kind)
+    return StreamingResponse(content.iterate(part.start, part.stop), status, headers, kind)
+
+
+def asked(request: Request, size: int, etag: str) -> tuple[range, int, dict[str, str]]:
+    """Which bytes a request asks for, with the answer's status and headers (RFC 9110, 14.2). Raises HubError 416."""
     first, last = match.groups() if (match := RANGE.fullmatch(request.headers.get("range", ""))) else ("", "")
-    if not (first or last) or (first and last and int(first) > int(last)):
-        return Response(content, headers=headers, media_type=kind)
+    outdated = request.headers.get("if-range", etag) != etag
+    if outdated or not (first or last) or (first and last and int(first) > int(last)):
+        return range(size), 200, {}
     start = int(first) if first else max(size - int(last), 0)
     end = min(int(last), size - 1) if first and last else size - 1
     if start > end:
         raise HubError(416, "Range not satisfiable", headers={"Content-Range": f"bytes */{size}"})
-    headers = headers | {"Content-Range": f"bytes {start}-{end}/{size}"}
-    return Response(content[start : end + 1], 206, headers, kind)
+    return range(start, end + 1), 206, {"Content-Range": f"bytes {start}-{end}/{size}"}
 
 
-def shown(entry: Entry) -> dict:
+def shown(entry: Entry, xet_hashes: Mapping[str, str]) -> dict:
     """An entry as `tree` and `paths-info` give it."""
     if entry.is_folder:
         return {"type": "directory", "oid": entry.oid, "size": 0, "path": entry.path}
     row: dict = {"type": "file", "oid": entry.oid, "size": entry.size, "path": entry.path}
     if entry.pointer:
         row["lfs"] = {"oid": entry.pointer.sha256, "size": entry.size, "pointerSize": entry.pointer_size}
+        if xet_hash := xet_hashes.get(entry.pointer.sha256):
+            row["xetHash"] = xet_hash
     return row
 
 
-def expanded(git: GitRepo, commit: str, entries: Iterable[Entry]) -> list[dict]:
+def expanded(git: GitRepo, commit: str, entries: Iterable[Entry], xet_hashes: Mapping[str, str]) -> list[dict]:
     """The same with each entry's last commit."""
     entries = list(entries)
     last = git.last_commits(commit, [entry.path for entry in entries])
     rows = []
     for entry in entries:
-        row, step = shown(entry), last.get(entry.path)
+        row, step = shown(entry, xet_hashes), last.get(entry.path)
         if step is not None:
             row["lastCommit"] = {"id": step.id.decode(), "title": title_and_rest(step)[0], "date": moment(step)}
         if not entry.is_folder:
             row["securityFileStatus"] = None  # nothing scans files here
         rows.append(row)
     return rows
+
+
+def _rows(
+    call: InApi, db: Session, repo: Repo, git: GitRepo, commit: str, entries: list[Entry], expand: bool
+) -> list[dict]:
+    xet_hashes = call.hub.xet_hashes(db, repo, (entry.pointer.sha256 for entry in entries if entry.pointer))
+    if expand:
+        return expanded(git, commit, entries, xet_hashes)
+    return [shown(entry, xet_hashes) for entry in entries]
 
 
 @router.get("/api/{kind:kind}/{repo:repo}/tree/{revision}")
@@ -163,14 +192,14 @@ def _tree(
     commit, _, offset = cursor.partition(":")
     size = EXPANDED_PAGE if expand else PAGE
     size = min(size, limit or size)
-    with call.reading() as (_db, repo), call.hub.git(repo) as git:
+    with call.reading() as (db, repo), call.hub.git(repo) as git:
         commit = git.resolve(commit or revision)
         folder = git.entry(commit, path)
         if folder is None or not folder.is_folder:
             raise entry_not_found(path, commit)
         start = int(offset or 0)
         page = list(islice(git.walk(folder, recursive), start, start + size + 1))
-        rows = expanded(git, commit, page[:size]) if expand else [shown(entry) for entry in page[:size]]
+        rows = _rows(call, db, repo, git, commit, page[:size], expand)
     if len(page) > size:
         response.headers["Link"] = next_page(call, cursor=f"{commit}:{start + size}")
     return rows
@@ -195,7 +224,7 @@ async def paths_info(call: InApi, revision: Revision) -> list[dict]:
 
 
 def _paths_info(call: InApi, revision: str, paths: list[str], with_commits: bool) -> list[dict]:
-    with call.reading() as (_db, repo), call.hub.git(repo) as git:
+    with call.reading() as (db, repo), call.hub.git(repo) as git:
         commit = git.resolve(revision)
         found = [entry for path in dict.fromkeys(paths) if (entry := git.entry(commit, path)) and entry.path]
-        return expanded(git, commit, found) if with_commits else [shown(entry) for entry in found]
+        return _rows(call, db, repo, git, commit, found, with_commits)

@@ -3,7 +3,7 @@
 import os
 
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from utils.hub import cards
@@ -22,11 +22,6 @@ def health(call: AnyCall) -> dict:
 async def lease(call: AnyCall) -> LeaseResponse:
     """Stays open as long as the caller lives; the operating system closes it however the caller dies."""
     return LeaseResponse(call.request.app.state.leases)
-
-
-@router.get("/")
-def home(call: AnyCall) -> PlainTextResponse:
-    return PlainTextResponse("Pathshala Hub চলছে। এখানে huggingface_hub, transformers আর datasets কাজ করে।\n")
 
 
 @router.get("/api/agent-harnesses")

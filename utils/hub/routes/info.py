@@ -18,8 +18,8 @@ def row(repo: Repo) -> dict:
         "private": repo.private,
         "gated": repo.gated or False,
         "disabled": False,
-        "likes": 0,
-        "downloads": 0,
+        "likes": repo.likes,
+        "downloads": repo.downloads,
         "createdAt": iso(repo.created_at),
         "lastModified": iso(repo.last_modified),
         "tags": [tag.tag for tag in repo.tags],
@@ -46,6 +46,8 @@ def full(repo: Repo, files: list[Entry], *, blobs: bool = False, sha: str | None
     if repo.kind == "model":
         if repo.config:
             shown["config"] = repo.config
+        if repo.safetensors:
+            shown["safetensors"] = repo.safetensors
         if "model-index" in repo.card:
             shown["model-index"] = repo.card["model-index"]
         if mask := repo.config.get("tokenizer_config", {}).get("mask_token"):

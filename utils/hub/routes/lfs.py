@@ -15,8 +15,9 @@ from pydantic import BaseModel, Field
 
 from utils.hub.errors import HubError, invalid, unprocessable
 from utils.hub.objects import BLOCK, SHA256
-from utils.hub.routes.call import PREFIXES, AnyCall, Call, OnPage
-from utils.hub.routes.files import LargeFile
+from utils.hub.routes.call import PREFIXES, AnyCall, Call
+from utils.hub.routes.files import streamed
+from utils.hub.routes.smart_http import OnGit
 from utils.hub.tables import Repo
 
 router = APIRouter()
@@ -43,12 +44,13 @@ class LfsJson(JSONResponse):
     media_type = MEDIA_TYPE
 
 
-def batch(call: OnPage, wish: Batch) -> Response:
+def batch(call: OnGit, wish: Batch) -> Response:
     if wish.hash_algo != "sha256":
         raise HubError(409, "Only sha256 is supported")
     multipart = "multipart" in wish.transfers and any(o.size > MULTIPART_FROM for o in wish.objects)
-    access = call.writing() if wish.operation == "upload" else call.reading_files()
-    with access as (db, repo, *_caller):
+    # Who may only read may upload for a pull request. It opens nothing: he has to send the content to have it there.
+    access = call.discussing(files=True) if wish.operation == "upload" else call.reading_files()
+    with call.asking(), access as (db, repo, *_caller):
         answers = []
         for wanted in wish.objects:
             there = call.hub.holds(db, repo, wanted.oid)
@@ -112,7 +114,7 @@ def _opened(call: Call, what: str, link: str) -> tuple[int, str, int, int]:
     return tuple(rest)
 
 
-async def _blocks(request: Request, limit: int):
+async def blocks(request: Request, limit: int):
     """The body in blocks of about a megabyte: few hand-overs to a thread, little memory."""
     held, size = bytearray(), 0
     async for piece in request.stream():
@@ -131,7 +133,7 @@ async def _blocks(request: Request, limit: int):
 async def upload(call: AnyCall, link: str) -> Response:
     repo_id, sha256, size, _ = _opened(call, "upload", link)
     with call.hub.objects.receive() as incoming:
-        async for block in _blocks(call.request, size):
+        async for block in blocks(call.request, size):
             await run_in_threadpool(incoming.write, block)
         await run_in_threadpool(incoming.finish, sha256, size)
     await run_in_threadpool(_keep, call, repo_id, sha256)
@@ -144,7 +146,7 @@ async def part(call: AnyCall, link: str) -> Response:
     offset = (number - 1) * PART
     expected = min(PART, size - offset)
     with call.hub.objects.write_part(_upload_name(repo_id, sha256), offset) as file:
-        async for block in _blocks(call.request, expected):
+        async for block in blocks(call.request, expected):
             await run_in_threadpool(file.write, block)
     if file.size != expected:
         raise unprocessable(f"Part {number} has {file.size} bytes, not {expected}")
@@ -192,8 +194,7 @@ def download(call: AnyCall, link: str) -> Response:
     repo_id, sha256, _size, _ = _opened(call, "download", link)
     with call.hub.db() as db:
         repo = db.get(Repo, repo_id)
-        if repo is None or not call.hub.holds(db, repo, sha256):
+        content = repo and call.hub.large(db, repo, sha256)
+        if content is None:
             raise HubError(404, "Object does not exist")
-    return LargeFile(
-        call.hub.objects.path(sha256), media_type="application/octet-stream", headers={"ETag": f'"{sha256}"'}
-    )
+    return streamed(call.request, content, {"ETag": f'"{sha256}"', "Accept-Ranges": "bytes"})

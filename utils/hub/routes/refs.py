@@ -5,8 +5,9 @@ from itertools import islice
 
 from dulwich.objects import Commit
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
+from utils.hub import history
 from utils.hub.git import author
 from utils.hub.routes.call import InApi, Revision, next_page
 
@@ -92,6 +93,20 @@ def delete_branch(call: InApi, branch: Revision) -> dict:
     with call.writing() as (_db, repo, _caller), call.hub.git(repo) as git:
         git.delete_ref(f"refs/heads/{branch}")
     return {}
+
+
+class Squash(BaseModel):
+    message: str | None = Field(None, max_length=65_536)
+
+
+@router.post("/api/{kind:kind}/{repo:repo}/super-squash/{revision}")
+def squash(call: InApi, revision: Revision, wish: Squash) -> dict:
+    """Large files that nothing leads to any more stay until they are deleted."""
+    with call.writing() as (db, repo, caller), call.hub.git(repo) as git:
+        message = (wish.message or "").strip() or f"Super-squash branch '{revision}'"
+        sha = history.squash(git, revision, author=author(caller.account.name), message=message)
+        call.hub.fresh(db, repo)
+    return {"commitOid": sha}
 
 
 class NewTag(BaseModel):

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from utils.hub import accounts
 from utils.hub.accounts import Caller
-from utils.hub.errors import conflict, forbidden, invalid, not_served, repo_not_found
+from utils.hub.errors import HubError, conflict, forbidden, invalid, not_served, repo_not_found
 from utils.hub.git import Change
 from utils.hub.routes import info
 from utils.hub.routes.call import AnyCall, Call, InApi, OnPage, Revision
@@ -38,14 +38,14 @@ def _kind(name: str | None) -> Kind:
     raise invalid(f"Invalid repo type: {name!r}")
 
 
-def _private(visibility: str | None, private: bool | None) -> bool | None:
+def wants_private(visibility: str | None, private: bool | None) -> bool | None:
     return private if visibility is None else visibility != "public"
 
 
-def _namespace(db: Session, caller: Caller, name: str | None) -> Account:
+def namespace_for(db: Session, caller: Caller, name: str | None) -> Account:
     """The account that a repo is to belong to. Raises HubError 403 where the caller may not write."""
     owner = accounts.find(db, name) if name else caller.account
-    if owner is None or not caller.may_write(db, owner.id):
+    if owner is None or not caller.may_create(db, owner):
         reason = "this token is read-only" if not caller.can_write else f'you cannot create repos in "{name}"'
         raise forbidden(f"you don't have the required permissions: {reason}")
     return owner
@@ -69,24 +69,28 @@ def create(call: AnyCall, new: NewRepo) -> JSONResponse:
     card = "---\n" + "".join(f"{key}: {value}\n" for key, value in front.items()) + "---\n"
     with call.hub.db() as db:
         caller = call.signed_in(db)
-        owner = _namespace(db, caller, organization)
+        owner = namespace_for(db, caller, organization)
         try:
             repo = call.hub.create(
                 db,
                 kind,
                 owner,
                 name,
-                private=_private(new.visibility, new.private),
+                private=wants_private(new.visibility, new.private),
                 files=[Change("README.md", card.encode())] if front else [],
-                creator=caller.account.name,
+                creator=caller.account,
             )
-        except Exception as error:
-            if getattr(error, "status", None) != 409:
+        except HubError as error:
+            if error.status != 409:
                 raise
-            url = f"{call.base}/{'' if kind == 'model' else kind + 's/'}{owner.name}/{name}"
-            # With exist_ok the client reads the url from this refusal.
-            return JSONResponse({"error": str(error), "url": url}, 409, headers=error.all_headers)
+            return taken(call, error, kind, owner, name)
         return JSONResponse({"url": f"{call.base}/{repo.url_path}", "name": repo.full_name, "id": f"{repo.id:024x}"})
+
+
+def taken(call: Call, error: HubError, kind: str, owner: Account, name: str) -> JSONResponse:
+    """The refusal from which the client reads the url, with `exist_ok`."""
+    url = f"{call.base}/{'' if kind == 'model' else kind + 's/'}{owner.name}/{name}"
+    return JSONResponse({"error": error.message, "url": url}, 409, headers=error.all_headers)
 
 
 class WhichRepo(BaseModel):
@@ -121,7 +125,9 @@ def move(call: AnyCall, wish: Move) -> dict:
         namespace, slash, name = wish.toRepo.partition("/")
         if not slash:
             raise invalid("A repo's name is namespace/name")
-        call.hub.move(db, repo, _namespace(db, caller, namespace), name)
+        # Within one's namespace a rename is a change of the repo; elsewhere it makes one there.
+        owner = repo.owner if namespace.lower() == repo.owner.key else namespace_for(db, caller, namespace)
+        call.hub.move(db, repo, owner, name)
         return {"url": f"{call.base}/{repo.url_path}"}
 
 
@@ -133,7 +139,7 @@ def _owned(call: Call, db: Session, caller: Caller, kind: Kind, repo_id: str) ->
     repo = call.hub.find(db, kind, repo_id)
     if not caller.may_read(db, repo) or repo.key != repo_id.lower():
         raise repo_not_found()
-    if not (caller.can_write and caller.role_in(db, repo.owner_id) in ("admin", "write")):
+    if not caller.may_write(db, repo):
         raise forbidden(f"you don't have the required permissions for {repo.full_name}")
     return repo
 
@@ -147,7 +153,7 @@ class Settings(BaseModel):
 @router.put("/api/{kind:kind}/{repo:repo}/settings")
 def settings(call: InApi, wish: Settings) -> dict:
     with call.writing() as (_db, repo, _caller):
-        private = _private(wish.visibility, wish.private)
+        private = wants_private(wish.visibility, wish.private)
         if private is not None:
             repo.private = private
         if wish.gated is not None:
@@ -164,6 +170,7 @@ def info_of_revision(call: InApi, revision: Revision, blobs: bool = False, expan
 
 def _info(call: InApi, revision: str, blobs: bool, expand: list[str]) -> dict:
     fields = expand or call.request.query_params.getlist("expand[]")
+    call.hub.settle_downloads()
     with call.reading() as (db, repo):
         shown = info.of_revision(call.hub, db, repo, revision, blobs=blobs)
     return info.only(shown, fields) if fields else shown

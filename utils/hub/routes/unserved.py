@@ -15,12 +15,12 @@ UNSERVED = {
     "/api/papers": "papers",
     "/api/daily_papers": "papers",
     "/papers": "papers",
-    "/api/collections": "collections",
     "/api/kernels": "kernel repos",
     "/api/spaces/hardware": "hardware of Spaces",
     "/api/spaces/zero-gpu": "hardware of Spaces",
     "/api/spaces/templates": "Space templates",
     "/api/spaces/semantic-search": "semantic search",
+    "/uploads": "attachments of comments",
     "/oauth": "login through a browser: use a token",
 }
 
