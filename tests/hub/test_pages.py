@@ -53,6 +53,15 @@ def test_names_and_cards_are_text(hub, api, browser, new_repo):
     assert "default-src 'none'" in policy and "script-src" not in policy
 
 
+def test_a_discussion_where_its_url_says(hub, api, browser, new_repo):
+    repo = new_repo()
+    opened = api.create_pull_request(repo, title="আরও data", description="<b>দেখো</b>")
+    shown = browser.get(opened.url.removeprefix(hub.url))
+    assert shown.status_code == 200 and "আরও data" in shown.text and "&lt;b&gt;দেখো" in shown.text
+    assert f'href="/{repo}/discussions/{opened.num}"' in browser.get(f"/{repo}").text
+    assert browser.get(f"/{repo}/discussions/9").status_code == 404
+
+
 def test_private_repos_are_seen_by_their_members_only(browser, new_repo):
     secret = new_repo(private=True)
     absent = f"/rahim/{uuid.uuid4().hex[:12]}"

@@ -6,18 +6,19 @@ A program may send the same forms with its token, and is answered in JSON.
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter, Form, Path
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
-from utils.hub import accounts
+from utils.hub import accounts, discussions
 from utils.hub.accounts import Caller
 from utils.hub.errors import HubError, forbidden
 from utils.hub.html import HEADERS, page, wants_html
 from utils.hub.routes.call import PREFIXES, Call, Kinds, Revision
 from utils.hub.routes.listing import visible
 from utils.hub.routes.visitor import COOKIE, AnyVisitor, OnRepo, Visitor, remember
-from utils.hub.tables import AccessRequest, Repo
+from utils.hub.tables import AccessRequest, Discussion, DiscussionEvent, Repo
 
 router = APIRouter(include_in_schema=False)
 ROWS, FILES = 200, 500  # on one page
@@ -159,6 +160,7 @@ def revision_page(call: OnRepo, revision: Revision) -> Response:
         may_read = not repo.gated or (caller is not None and caller.may_read_files(db, repo))
         request = db.get(AccessRequest, (repo.id, caller.account.id)) if caller and repo.gated else None
         card = git.entry(commit, "README.md")
+        talk = select(Discussion).where(Discussion.repo_id == repo.id)
         shown = card and not card.is_folder and not card.pointer and card.size <= LARGEST_CARD
         return page(
             "repo.html",
@@ -172,13 +174,23 @@ def revision_page(call: OnRepo, revision: Revision) -> Response:
             card=git.read(card).decode(errors="replace") if shown else None,
             gate=repo.gated and ("accepted" if may_read else request.status if request else "new"),
             reason=request and request.rejection_reason,
+            discussions=db.scalars(talk.order_by(Discussion.num.desc()).limit(ROWS)).all(),
         )
+
+
+def discussion_page(call: OnRepo, num: Annotated[int, Path(ge=1, lt=10**9)]) -> Response:
+    with call.reading() as (db, repo):
+        found = discussions.find(db, repo, num)
+        events = select(DiscussionEvent).where(DiscussionEvent.discussion_id == found.id).order_by(DiscussionEvent.id)
+        said = db.scalars(events).all()
+        return page("discussion.html", user=call.user(db), repo=repo, discussion=found, events=said)
 
 
 # The last routes of all: they take every path of two parts.
 last = APIRouter(include_in_schema=False)
 for _prefix in PREFIXES:
     last.add_api_route(f"/{_prefix}{{repo:repo}}/tree/{{revision}}", revision_page, methods=["GET"])
+    last.add_api_route(f"/{_prefix}{{repo:repo}}/discussions/{{num}}", discussion_page, methods=["GET"])
     last.add_api_route(f"/{_prefix}{{repo:repo}}", main_page, methods=["GET"])
 
 
