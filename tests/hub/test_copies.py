@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 import uuid
 
 import pytest
@@ -110,6 +112,8 @@ def test_a_copy_is_never_more_open_by_itself(hub, api, new_repo, target):
 
 
 def test_who_may_duplicate_where(hub, api, repo, target):
+    space = api.create_repo(f"rahim/{uuid.uuid4().hex[:8]}", repo_type="space", space_sdk="static").repo_id
+    before = {*(hub.data / "repos").iterdir()}
     for who, status in ((None, 401), ("rahim, read-only", 403), ("selim", 403)):
         with hub.http(who) as http:
             answer = http.post(f"/api/models/{repo}/duplicate", json={"repository": target})
@@ -118,11 +122,9 @@ def test_who_may_duplicate_where(hub, api, repo, target):
         with hub.http("rahim") as http:
             assert http.post(f"/api/models/{repo}/duplicate", json=body).status_code == 400, body
     with refused(501):
-        space = api.create_repo(f"rahim/{uuid.uuid4().hex[:8]}", repo_type="space", space_sdk="static").repo_id
         api.duplicate_repo(space, f"{space}-2", repo_type="space", space_secrets=[{"key": "K", "value": "v"}])
     assert not hub.api().repo_exists(target)
-    known = {path.name for path in (hub.data / "repos").iterdir()}
-    assert len(known) == len({*known}), "refused before anything was copied"
+    assert {*(hub.data / "repos").iterdir()} == before, "what is refused leaves no folder"
 
 
 def test_files_are_copied_within_a_repo(hub, api, http, repo):
@@ -183,7 +185,9 @@ def test_a_large_file_is_copied_by_its_readers_only(hub, api, new_repo):
     with hub.http("karim") as karim:
         assert note(karim, secret, mine, weights).status_code == 404
         assert note(karim, gated, mine, weights).headers["X-Error-Code"] == "GatedRepo"
-        assert note(karim, public, new_repo(), weights).status_code == 403
+        locked = new_repo()
+        api.update_repo_settings(locked, gated="manual")
+        assert note(karim, public, locked, weights).headers["X-Error-Code"] == "GatedRepo"
         told = [note(karim, public, repo, weights) for repo in (secret, "rahim/absent")]
         assert told[0].status_code == 404 and told[0].text == told[1].text
         api.move_repo(public, f"{public}-2")
@@ -194,6 +198,31 @@ def test_a_large_file_is_copied_by_its_readers_only(hub, api, new_repo):
     for who, status in ((None, 401), ("rahim, read-only", 403)):
         with hub.http(who) as http:
             assert note(http, f"{public}-2", mine, weights).status_code == status
+
+
+XET = """
+import sys
+from huggingface_hub import HfApi
+HfApi().upload_file(repo_id=sys.argv[1], path_in_repo="weights/w.bin", path_or_fileobj=sys.argv[2])
+"""
+
+
+def test_the_client_copies_large_files_between_repos(hub, api, new_repo, tmp_path):
+    """It does so only of files with a Xet hash, and sends nothing of them; also in a pull request to others' repos."""
+    file, source, target = tmp_path / "w.bin", new_repo(), new_repo("dataset")
+    file.write_bytes(os.urandom(100_000))
+    environment = hub.environment("rahim", tmp_path / "home")
+    del environment["HF_HUB_DISABLE_XET"]
+    subprocess.run([sys.executable, "-c", XET, source, file], env=environment, check=True)
+    api.copy_files(f"hf://{source}/weights", f"hf://datasets/{target}/")
+    copy = CommitOperationCopy("weights/w.bin", "w.bin", src_repo_id=source, src_repo_type="model")
+    proposed = hub.api("karim").create_commit(
+        repo_id=target, repo_type="dataset", operations=[copy], commit_message="copy", create_pr=True
+    )
+    with hub.http() as http:
+        for revision, path in (("main", "weights/w.bin"), (proposed.pr_revision.replace("/", "%2F"), "w.bin")):
+            assert http.get(f"/datasets/{target}/resolve/{revision}/{path}").content == file.read_bytes()
+    assert not api.file_exists(target, "w.bin", repo_type="dataset")
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,8 @@ def test_what_is_pushed_the_api_shows_and_the_other_way_round(api, git, new_repo
     assert here.head == api.repo_info(repo, repo_type=kind).sha
     head = here.write(README__md="---\nlicense: mit\ntags: [bangla]\n---\n", ক__txt="বাংলা")
     here.run("push")
+    listed = getattr(api, f"list_{kind}s")(author="rahim", search=repo, filter="bangla")
+    assert [row.id for row in listed] == [repo], "search knows it before anybody has looked at the repo"
     info = api.repo_info(repo, repo_type=kind)
     assert info.sha == head and {"license:mit", "bangla"} <= set(info.tags)
     assert [c.title for c in api.list_repo_commits(repo, repo_type=kind)] == ["README__md ক__txt", "initial commit"]

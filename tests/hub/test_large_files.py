@@ -34,7 +34,7 @@ def delete(api, repo: str, *contents: bytes, **options) -> None:
 
 def test_the_large_files_of_a_repo(api, repo):
     first, second = os.urandom(100), os.urandom(200)
-    add(api, repo, {"checkpoints/1.bin": first, "README.md": b"x"})
+    add(api, repo, {"checkpoints/1.bin": first, "notes.txt": b"x"})
     add(api, repo, {"checkpoints/1.bin": second})
     api.create_branch(repo, branch="dev")
     add(api, repo, {"dev.bin": b"\0dev"}, revision="dev")

@@ -205,6 +205,12 @@ def test_another_hash_is_refused(http, untouched):
     assert http.post(f"/{untouched}.git/info/lfs/objects/batch", json=body).status_code == 409
 
 
+def test_the_javascript_clients_name_of_sha256(http, untouched):
+    """It offers transfers and a ref that are left alone, too."""
+    more = {"hash_algo": "sha_256", "transfers": ["basic", "multipart", "xet"], "ref": {"name": "main"}}
+    assert batch(http, untouched, b"content", **more)["actions"]["upload"]
+
+
 def test_the_same_file_from_many_at_once(hub, api, http, new_repo):
     content = os.urandom(2_000_000)
     repos = [new_repo() for _ in range(3)] * 3

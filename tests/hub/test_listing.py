@@ -134,6 +134,23 @@ def test_sorted_and_limited(http, api, new_repo):
     assert found == repos[::-1]
 
 
+def test_more_ways_to_sort(hub, api, http, shelf):
+    """By name, by the likes of a month, by parameters: those that are not known come last."""
+
+    def found(**query) -> list[str]:
+        rows = http.get("/api/models", params={"author": shelf, **query}).json()
+        return [row["id"].partition("/")[2] for row in rows]
+
+    assert found(sort="id") == ["english-sentiment", "bangla-sentiment"]
+    assert found(sort="id", direction=1) == ["bangla-sentiment", "english-sentiment"]
+    header = b'{"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}'
+    weights = len(header).to_bytes(8, "little") + header + bytes(8)
+    api.upload_file(repo_id=f"{shelf}/english-sentiment", path_in_repo="model.safetensors", path_or_fileobj=weights)
+    assert found(sort="num_parameters")[0] == "english-sentiment"
+    hub.http("karim").post(f"/api/models/{shelf}/bangla-sentiment/like").raise_for_status()
+    assert found(sort="likes30d")[0] == "bangla-sentiment"
+
+
 @pytest.mark.parametrize(
     "query",
     ["sort=name", "limit=0", "limit=-1", "limit=x", "cursor=x", "cursor=-1", "direction=x", "full=perhaps"]

@@ -130,7 +130,9 @@ def test_a_private_repo_is_no_repo_to_strangers(callers, repos, routes):
         answer = route.send(callers[who], secret)
         assert told(answer, secret) == told(route.send(callers[who], nothing), nothing), route
         expected = (501, "NotImplemented") if "not-served" in route.path else (404, "RepoNotFound")
-        assert (answer.status_code, answer.headers["X-Error-Code"]) == expected, route
+        if who is None and "/objects/batch" in route.path:
+            expected = (401, None)  # git-lfs has a token, and waits to be asked for it
+        assert (answer.status_code, answer.headers.get("X-Error-Code")) == expected, route
 
 
 def test_its_owner_finds_it(callers, repos, routes):

@@ -161,3 +161,51 @@ def test_malformed_tags_are_refused(http, untouched, body):
 @pytest.mark.parametrize("body", [{"startingPoint": 5}, [], "x", {"startingPoint": ["main"]}])
 def test_malformed_branches_are_refused(http, untouched, body):
     assert http.post(f"/api/models/{untouched}/branch/dev", content=json.dumps(body), headers=JSON).status_code == 400
+
+
+def test_how_many_commits_there_are(api, http, commit, repo):
+    """As `countCommits` of the JavaScript client asks: one commit, and the number in a header."""
+    for number in range(3):
+        assert commit(repo, ("file", {"path": "n", "content": str(number)})).status_code == 200
+    first = api.list_repo_commits(repo)[-1].commit_id
+    for revision, count in (("main", "4"), (first, "1")):
+        answer = http.get(f"/api/models/{repo}/commits/{revision}?limit=1")
+        assert len(answer.json()) == 1 and answer.headers["X-Total-Count"] == count
+    assert commit(repo, ("file", {"path": "n", "content": "again"})).status_code == 200
+    assert http.get(f"/api/models/{repo}/commits/main?limit=1&p=2").headers["X-Total-Count"] == "5"
+
+
+def test_head_is_main(api, http, repo):
+    """As the JavaScript client asks for info of a repo, without having been told a revision."""
+    sha = api.upload_file(repo_id=repo, path_in_repo="a", path_or_fileobj=b"a").oid
+    assert http.get(f"/api/models/{repo}/revision/HEAD").json()["sha"] == sha
+    assert http.get(f"/{repo}/resolve/HEAD/a").content == b"a"
+
+
+def test_branches_made_anew(hub, api, http, repo):
+    def make(**wish) -> int:
+        return http.post(f"/api/models/{repo}/branch/{quote('dev/x', safe='')}", json=wish).status_code
+
+    first = api.model_info(repo).sha
+    second = api.upload_file(repo_id=repo, path_in_repo="a", path_or_fileobj=b"a").oid
+    assert make(overwrite=True) == 200, "there is none yet"
+    assert make() == make(startingPoint=first) == make(emptyBranch=True) == 409
+    assert make(overwrite=True, startingPoint=first) == 200 and api.model_info(repo, revision="dev/x").sha == first
+    assert make(overwrite=True) == 200 and api.model_info(repo, revision="dev/x").sha == first, "by nothing"
+    assert make(overwrite=True, startingPoint="nowhere") == 404
+
+    assert make(overwrite=True, emptyBranch=True) == 200
+    assert api.list_repo_files(repo, revision="dev/x") == []
+    api.upload_file(repo_id=repo, path_in_repo="b", path_or_fileobj=b"b", revision="dev/x")
+    assert api.list_repo_files(repo, revision="dev/x") == ["b"]
+    assert len(api.list_repo_commits(repo, revision="dev/x")) == 2, "nothing of main's past"
+
+    branch = {"overwrite": True, "startingPoint": first}
+    assert http.post(f"/api/models/{repo}/branch/main", json=branch).status_code == 200
+    assert api.model_info(repo).sha == first and "a" not in api.list_repo_files(repo)
+    assert api.list_repo_files(repo, revision=second)
+    for name in ("..%2F..%2Fconfig", "%2e%2e", "a%00b", "a" * 300):
+        for wish in ({}, {"emptyBranch": True}):
+            assert http.post(f"/api/models/{repo}/branch/{name}", json={"overwrite": True, **wish}).status_code == 400
+    assert hub.http("karim").post(f"/api/models/{repo}/branch/main", json=branch).status_code == 403
+    assert hub.http("rahim, read-only").post(f"/api/models/{repo}/branch/main", json=branch).status_code == 403

@@ -197,3 +197,34 @@ def test_what_cannot_be_created_is_said_clearly(http):
     for kind in ("kernel", "bucket"):
         answer = http.post("/api/repos/create", json={"name": "x", "type": kind})
         assert (answer.status_code, answer.headers["X-Error-Code"]) == (501, "NotImplemented")
+
+
+def test_a_repo_is_born_with_files(api, http):
+    """As the JavaScript client creates one."""
+
+    def create(name: str, *files: dict, **more) -> int:
+        wish = {"name": name, "organization": "rahim", "files": list(files), **more}
+        content, headers = json.dumps(wish), {"Content-Type": "application/json"}
+        return http.post("/api/repos/create", content=content, headers=headers).status_code
+
+    name = uuid.uuid4().hex[:12]
+    card = {"path": "README.md", "content": "IyDgppU=", "encoding": "base64"}
+    assert create(name, card, {"path": "data/a.txt", "content": "ক"}, license="mit") == 200
+    assert sorted(api.list_repo_files(f"rahim/{name}")) == [".gitattributes", "README.md", "data/a.txt"]
+    assert http.get(f"/rahim/{name}/resolve/main/README.md").text == "# ক", "the card that came, not one of ours"
+    assert len(api.list_repo_commits(f"rahim/{name}")) == 1
+
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 5\n"
+    for status, file in (
+        (422, {"path": "../x", "content": ""}),
+        (422, {"path": ".git/config", "content": ""}),
+        (400, {"path": "x", "content": "!", "encoding": "base64"}),
+        (400, {"path": "x", "content": pointer}),
+        (400, {"path": "x", "content": "", "encoding": "rot13"}),
+        (400, {"path": "x"}),
+        (400, {"path": 5, "content": ""}),
+        (400, {"path": "x", "content": "\ud800"}),
+    ):
+        assert create(f"{name}-2", file) == status, file
+    assert create(f"{name}-2", *({"path": str(i), "content": ""} for i in range(101))) == 400
+    assert not api.repo_exists(f"rahim/{name}-2")

@@ -507,9 +507,65 @@ def test_by_hand(hub, store, stranger, commit, repo):
         offset = answer["offset_into_first_range"]
         assert found[offset : offset + last + 1 - first] == content[first : last + 1]
         assert len(found) <= min(last, len(content) - 1) + 1 - first + 2 * 70_000, "no more than the chunks it is in"
+        later = reader.get(f"/v2/reconstructions/{name}", headers={"Range": f"bytes={first}-{last}"}).json()
+        assert (later["terms"], later["offset_into_first_range"]) == (answer["terms"], offset)
+        for xorb_hash, infos in answer["fetch_info"].items():
+            ranges = [entry["ranges"] for entry in later["xorbs"].pop(xorb_hash)]
+            assert ranges == [[{"chunks": info["range"], "bytes": info["url_range"]}] for info in infos]
+        assert not later["xorbs"]
     beyond = reader.get(f"/v1/reconstructions/{name}", headers={"Range": f"bytes={len(content)}-{len(content) + 9}"})
     assert beyond.status_code == 416
-    assert reader.get(f"/v1/reconstructions/{'0' * 64}").status_code == 404
+    for version in (1, 2):
+        assert reader.get(f"/v{version}/reconstructions/{'0' * 64}").status_code == 404
+
+
+def test_as_the_javascript_client_does_it(hub, api, http, stranger, commit, new_repo):
+    """It is offered Xet by git-lfs's batch API, and asks for a file's chunks by what it accepts."""
+    repo = new_repo(private=True)
+    xorb = Xorb(os.urandom(70_000), os.urandom(1000))
+    content = b"".join(xorb.chunks)
+
+    def batch(client: httpx.Client, *transfers: str) -> dict:
+        wish = {"operation": "upload", "hash_algo": "sha_256", "transfers": ["basic", "multipart", *transfers]}
+        wish["objects"] = [{"oid": sha256(content), "size": len(content)}]
+        return client.post(f"/{repo}.git/info/lfs/objects/batch", json=wish).json()
+
+    assert batch(http)["transfer"] == "basic"
+    answer = batch(http, "xet")
+    upload = answer["objects"][0]["actions"].pop("upload")
+    assert answer["transfer"] == "xet" and answer["objects"][0]["actions"] == {}
+    header, renewed = upload["header"], http.get(upload["href"]).json()
+    assert header["X-Xet-Cas-Url"] == renewed["casUrl"]
+    for token in (header["X-Xet-Access-Token"], renewed["accessToken"]):
+        bearer = {"Authorization": f"Bearer {token}"}
+        sent = stranger.post(f"{renewed['casUrl']}/v1/xorbs/default/{xorb.hash}", content=xorb.bytes, headers=bearer)
+        assert sent.status_code == 200, sent.text
+    described = shard_of(file_of((xorb, 0, 2)), new=(xorb,))
+    stranger.post(f"{renewed['casUrl']}/v1/shards", content=described, headers=bearer).raise_for_status()
+    assert "actions" not in batch(http, "xet")["objects"][0], "it is there"
+    assert commit(repo, named(content)).status_code == 200
+
+    accept = {"Accept": "application/vnd.xet-fileinfo+json, */*", "Range": "bytes=0-0"}
+    info = http.get(f"/{repo}/resolve/main/x.bin", headers=accept)
+    assert info.headers["Content-Type"] == "application/vnd.xet-fileinfo+json"
+    assert (info.status_code, info.headers["X-Linked-Size"]) == (200, str(len(content)))
+    about = info.json()
+    assert about["hash"] == info.headers["X-Xet-Hash"] and about["size"] == len(content)
+    assert info.links["xet-auth"]["url"] == about["refreshUrl"]
+    assert info.links["xet-reconstruction-info"]["url"] == about["reconstructionUrl"]
+    token = http.get(about["refreshUrl"]).json()["accessToken"]
+    found = stranger.get(about["reconstructionUrl"], headers={"Authorization": f"Bearer {token}"}).json()
+    assert [term["hash"] for term in found["terms"]] == [xorb.hash]
+    assert http.get(f"/{repo}/resolve/main/.gitattributes", headers=accept).status_code == 206, "no chunks of this"
+    assert stranger.get(f"/{repo}/resolve/main/x.bin", headers=accept).status_code == 404
+    assert "error" in batch(stranger, "xet") and "error" in batch(hub.http("karim"), "xet")
+
+    api.update_repo_settings(repo, private=False)
+    content += b"more"
+    offered = batch(hub.http("karim"), "xet")["objects"][0]["actions"]["upload"]
+    assert offered["href"].endswith("?create_pr=1"), "to propose is all that he may"
+    assert hub.http("karim").get(offered["href"]).status_code == 200
+    assert "error" in batch(hub.http("rahim, read-only"), "xet")
 
 
 def unpacked(xorb: bytes) -> list[bytes]:
@@ -539,7 +595,6 @@ def test_a_link_opens_the_part_it_was_made_for(hub, store, stranger, commit, rep
 def test_what_the_hub_does_not_have_is_404(hub, store, stranger):
     """To the client each of these means: take the older way."""
     assert store.request("POST", "/v2/shards", content=b"").status_code == 404
-    assert store.get(f"/v2/reconstructions/{'0' * 64}").status_code == 404
     assert store.request("POST", f"/v1/xorb-grants/default/{'0' * 64}", json={}).status_code == 404
     assert store.get(f"/v1/chunks/default/{'0' * 64}").status_code == 404
     assert stranger.post("/v1/telemetry", json={}).status_code == 404

@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from utils.hub import limits
+from utils.hub.cors import Cors
 from utils.hub.errors import HubError, Moved, conflict
 from utils.hub.html import error_page, wants_html
 from utils.hub.hub import Hub
@@ -145,5 +146,6 @@ def create_app(
     for router in (*(part.router for part in parts), repos.last, unserved.last, pages.router, pages.last):
         app.include_router(router)
     app.add_middleware(limits.Limits, requests=requests, refuse=lambda scope, error: answer(Request(scope), error))
+    app.add_middleware(Cors)
     app.add_middleware(Envelope)
     return app

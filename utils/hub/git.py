@@ -4,21 +4,25 @@ A commit writes its objects first and moves its branch last, by one atomic renam
 only objects that nothing points to.
 """
 
+import os
 import re
 import stat
 import threading
 import time
 import unicodedata
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import IO
 
 from dulwich.diff_tree import tree_changes
 from dulwich.graph import find_merge_base
 from dulwich.object_store import BaseObjectStore
 from dulwich.objects import Blob, Commit, ShaFile, Tag, Tree
+from dulwich.pack import Pack, PackFileDisappeared, full_unpacked_object, write_pack_data, write_pack_index_v2
 from dulwich.repo import Repo
 
 from utils.hub.errors import (
@@ -30,10 +34,12 @@ from utils.hub.errors import (
     revision_not_found,
     unprocessable,
 )
+from utils.hub.objects import sync_folder
 
 FILE_MODE = stat.S_IFREG | 0o644
 # One pack is one fsync; below this many objects loose ones are as fast and keep the list of packs short.
 LOOSE_AT_MOST = 16
+REMEMBERED = 16  # commits and trees, in one request
 POINTER = re.compile(
     rb"\Aversion https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]*\n)*oid sha256:([0-9a-f]{64})\nsize (\d{1,18})\n?\Z"
 )
@@ -91,7 +97,7 @@ def check_path(path: str) -> str:
         or any(len(part.encode(errors="replace")) > 255 for part in parts)
         or path.startswith(("\\", "..\\"))
         or re.match(r"[A-Za-z]:[\\/]", path)
-        or any(unicodedata.category(character) in ("Cc", "Cs") for character in path)
+        or (not path.isprintable() and any(unicodedata.category(character) in ("Cc", "Cs") for character in path))
     )
     if bad:
         raise unprocessable(f"Invalid path in repo: {path!r}")
@@ -122,6 +128,8 @@ class GitRepo:
         self._repo = Repo(str(path))
         self.store: BaseObjectStore = self._repo.object_store
         self.refs = self._repo.refs
+        # Whoever asks for many paths of a commit asks for the same trees again and again.
+        self._remembered = lru_cache(REMEMBERED)(self.store.__getitem__)
 
     @classmethod
     def create(cls, path: Path) -> "GitRepo":
@@ -147,6 +155,8 @@ class GitRepo:
         for name in (f"refs/heads/{revision}", f"refs/tags/{revision}", revision):
             if (name.startswith("refs/") and REF_NAME.fullmatch(name)) and (found := self._ref(name)):
                 return self._peel(found)
+        if revision == "HEAD":  # git's own name for the default branch
+            return self.resolve("main")
         if COMMIT_ID.fullmatch(revision):
             prefix = revision.lower().encode()
             found_ids = set(self.store.iter_prefix(prefix)) if len(prefix) < 40 else {prefix} & self._known(prefix)
@@ -191,6 +201,14 @@ class GitRepo:
         for step in self._repo.get_walker(include=[commit.encode()], exclude=[other.encode() for other in without]):
             yield step.commit
 
+    def count(self, commit: str) -> int:
+        """How many commits there are from `commit` back."""
+        if commit not in _counts:
+            if len(_counts) > 10_000:
+                _counts.clear()
+            _counts[commit] = sum(1 for _ in self.history(commit))
+        return _counts[commit]
+
     def merge_base(self, one: str, other: str) -> str | None:
         """The last commit that both histories share; None where they share nothing."""
         found = find_merge_base(self._repo, [one.encode(), other.encode()])
@@ -200,12 +218,12 @@ class GitRepo:
 
     def entry(self, commit: str, path: str) -> Entry | None:
         """What is at `path` in `commit`, or None."""
-        oid, mode = self.commit_object(commit).tree, stat.S_IFDIR
+        oid, mode = self._remembered(commit.encode()).tree, stat.S_IFDIR
         for part in filter(None, path.encode(errors="surrogateescape").split(b"/")):
             if not stat.S_ISDIR(mode):
                 return None
             try:
-                mode, oid = self.store[oid][part]
+                mode, oid = self._remembered(oid)[part]
             except KeyError:
                 return None
         return self._entry(path.strip("/"), mode, oid)
@@ -321,8 +339,20 @@ class GitRepo:
         elif self._ref(ref):
             del self.refs[ref.encode()]
 
-    def create_branch(self, name: str, commit: str) -> None:
-        self._create_ref(f"refs/heads/{name}", commit.encode())
+    def create_branch(self, name: str, commit: str, *, overwrite: bool = False) -> None:
+        """A new branch; with `overwrite` one that is there is put on `commit`."""
+        ref = f"refs/heads/{name}"
+        with self._lock:
+            if overwrite and name in self.list_refs("refs/heads/"):
+                self.refs[ref.encode()] = commit.encode()
+            else:
+                self._create_ref(ref, commit.encode())
+
+    def empty_commit(self, *, author: str, message: str) -> str:
+        """A commit without files and without a past, that no branch leads to yet; returns its id."""
+        new = Objects(self.store)
+        with self._lock:
+            return new.commit(new.add(Tree()), [], author, message).decode()
 
     def create_tag(self, name: str, commit: str, message: str | None, author: str, when: int | None = None) -> None:
         """A lightweight tag, or an annotated one when there is a message."""
@@ -426,12 +456,57 @@ class Objects:
 
     def save(self) -> None:
         with _lock(Path(self._store.path).parent):  # two who write the same object at once disturb each other
-            fresh = [obj for oid, obj in self._new.items() if oid not in self._store]
+            fresh = self._fresh()
             if len(fresh) <= LOOSE_AT_MOST:
                 for obj in fresh:
                     self._store.add_object(obj)
             else:
-                self._store.add_objects([(obj, None) for obj in fresh])
+                self._write_pack(fresh)
+
+    def _fresh(self) -> list[ShaFile]:
+        """Those that are not there yet. (Asked for one by one, dulwich looks for new packs at each that is missing.)"""
+        packs = self._store.packs
+        return [
+            obj
+            for oid, obj in self._new.items()
+            if not any(_holds(pack, oid) for pack in packs) and not self._store.contains_loose(oid)
+        ]
+
+    def _write_pack(self, objects: list[ShaFile]) -> None:
+        """Writes the objects as one pack. (Dulwich would unpack them all again to make the index.)"""
+        folder, records = Path(self._store.path) / "pack", map(full_unpacked_object, objects)
+        draft = folder / f"tmp_pack_{uuid.uuid4().hex}"  # what is called so git clears away after a crash
+        draft_index = draft.with_suffix(".idx")
+        try:
+            with _durable(draft) as file:
+                entries, checksum = write_pack_data(
+                    file.write, records, self._store.object_format, num_records=len(objects)
+                )
+            with _durable(draft_index) as file:
+                write_pack_index_v2(file, sorted((sha, *place) for sha, place in entries.items()), checksum)
+            # The index comes last: with that the objects exist.
+            os.replace(draft, folder / f"pack-{checksum.hex()}.pack")
+            os.replace(draft_index, folder / f"pack-{checksum.hex()}.idx")
+        finally:
+            for leftover in (draft, draft_index):
+                leftover.unlink(missing_ok=True)
+        sync_folder(folder)
+
+
+def _holds(pack: Pack, oid: bytes) -> bool:
+    try:
+        return oid in pack
+    except PackFileDisappeared:  # whatever was in it is written once more
+        return False
+
+
+@contextmanager
+def _durable(path: Path) -> Iterator[IO[bytes]]:
+    """A new file that is on the disk when the block ends."""
+    with path.open("xb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _encode(name: str) -> bytes:
@@ -444,6 +519,7 @@ def _nothing_to_delete(path: str) -> HubError:
     return error
 
 
+_counts: dict[str, int] = {}  # a commit's past never changes, so it is remembered
 _sizes: dict[bytes, tuple[int, Pointer | None]] = {}
 
 

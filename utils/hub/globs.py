@@ -22,8 +22,12 @@ class Glob:
         if parts[-1] == "**":
             parts.append("*")
         self._parts = [None if part == "**" else re.compile(fnmatch.translate(_plain(part))) for part in parts]
+        # Most patterns are of this kind, and at every commit each is held against each path.
+        self._name = self._parts[1] if len(parts) == 2 and parts[0] == "**" else None
 
     def matches(self, path: list[str]) -> bool:
+        if self._name is not None:
+            return self._name.match(path[-1]) is not None
         at, here, stars, resume = 0, 0, None, 0
         while here < len(path):
             part = self._parts[at] if at < len(self._parts) else NOTHING

@@ -180,6 +180,7 @@ def listing(
     response: Response,
     owner: Names = [],  # noqa: B006 - FastAPI makes a new one for each request
     item: Names = [],  # noqa: B006
+    q: str = Query("", max_length=200),
     sort: Literal["lastModified", "trending", "upvotes"] | None = None,
     limit: int | None = Query(None, ge=1),
     cursor: str = Query("", pattern="^[0-9]{0,9}$"),
@@ -192,6 +193,8 @@ def listing(
         if owner:
             owners = select(Account.id).where(Account.key.in_([name.lower() for name in owner]))
             wanted = wanted.where(Collection.owner_id.in_(owners))
+        if q:
+            wanted = wanted.where(Collection.title.icontains(q, autoescape=True))
         if item:
             repos = _repos(caller, item)
             wanted = wanted.where(

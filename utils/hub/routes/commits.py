@@ -180,7 +180,7 @@ def _changes(call: ApiCall, db: Session, repo: Repo, operations: Iterator[tuple[
         if not isinstance(path, str):
             raise invalid(f"{key} without a path")
         if key == "file":
-            content = _content(path, value)
+            content = content_of(path, value)
             pointer = Pointer.parse(content)
             yield Change(check_path(path), _pointer(call, db, repo, {"oid": pointer.sha256}) if pointer else content)
         elif key == "lfsFile":
@@ -191,7 +191,8 @@ def _changes(call: ApiCall, db: Session, repo: Repo, operations: Iterator[tuple[
             raise invalid(f"Unknown operation: {key}")
 
 
-def _content(path: str, value: dict) -> bytes:
+def content_of(path: str, value: dict) -> bytes:
+    """The bytes of a regular file as it comes in JSON. Raises HubError 400."""
     text = value.get("content")
     if not isinstance(text, str):
         raise invalid(f"{path} has no content")

@@ -104,7 +104,8 @@ def duplicate_files(call: InApi, wish: Files) -> dict:
     target = ApiCall(call.request, f"{wish.target.type}s", wish.target.name)
     failed = []
     try:
-        with target.writing() as (db, repo, _caller):
+        # As for an upload: who may only read the target copies for a pull request there.
+        with target.discussing(files=True) as (db, repo, _caller):
             for sha256 in dict.fromkeys(file.sha256 for file in wish.files):
                 if sha256 in held:
                     call.hub.keep(db, repo, sha256, xet=held[sha256].xet_hash is not None)

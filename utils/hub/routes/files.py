@@ -1,5 +1,6 @@
 """Reading files: `resolve` for their bytes, `tree` and `paths-info` for what there is."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from itertools import islice
@@ -14,6 +15,7 @@ from sqlalchemy.orm import Session
 from utils.hub.errors import HubError, entry_not_found, invalid
 from utils.hub.git import Entry, GitRepo
 from utils.hub.objects import PlainContent
+from utils.hub.routes import xet_access
 from utils.hub.routes.call import PREFIXES, InApi, InRepo, OnPage, Revision, next_page
 from utils.hub.routes.refs import moment, title_and_rest
 from utils.hub.tables import Repo
@@ -22,6 +24,7 @@ from utils.hub.xet.store import XetContent
 router = APIRouter()
 PAGE, EXPANDED_PAGE = 1000, 50  # entries
 MOST_PATHS = 10_000  # in one paths-info
+XET_INFO = "application/vnd.xet-fileinfo+json"  # by this a client asks where a file's chunks are, not for its bytes
 RANGE = re.compile("bytes=([0-9]{0,20})-([0-9]{0,20})")
 # A cursor is "commit:offset": all pages of one listing come from one commit, whatever is pushed meanwhile.
 Cursor = Annotated[str, Query(pattern="^([0-9a-f]{40}:[0-9]{1,9})?$")]
@@ -39,9 +42,10 @@ def resolve(call: OnPage, revision: Revision, path: InRepo) -> Response:
         large = call.hub.large(db, repo, entry.pointer.sha256) if entry.pointer else None
         if entry.pointer and large is None:
             raise entry_not_found(path, commit)  # a pointer to nothing, or to what others uploaded
-        token_route = f"{call.base}/api/{repo.kind}s/{repo.full_name}/xet-read-token/{commit}"
+        token_route = xet_access.refresh_url(call, repo, f"xet-read-token/{commit}")
+        store = xet_access.address(call, db, call.caller(db)) if large and large.xet_hash else ""
         content = None if entry.pointer else git.read(entry)
-        if call.request.method == "GET":
+        if call.request.method == "GET":  # also where a file's chunks will be fetched: that is a download, too
             call.hub.count_download(repo, path)
     name = path.rsplit("/", 1)[-1]
     headers = HARMLESS | {
@@ -53,7 +57,13 @@ def resolve(call: OnPage, revision: Revision, path: InRepo) -> Response:
         sha256 = entry.pointer.sha256
         headers |= {"ETag": f'"{sha256}"', "X-Linked-Etag": f'"{sha256}"', "X-Linked-Size": str(entry.size)}
         if large.xet_hash:
-            headers |= {"X-Xet-Hash": large.xet_hash, "Link": f'<{token_route}>; rel="xet-auth"'}
+            info = f"{store}/v1/reconstructions/{large.xet_hash}"
+            links = f'<{token_route}>; rel="xet-auth", <{info}>; rel="xet-reconstruction-info"'
+            headers |= {"X-Xet-Hash": large.xet_hash, "Link": links}
+            if XET_INFO in call.request.headers.get("accept", ""):
+                about = {"hash": large.xet_hash, "refreshUrl": token_route, "reconstructionUrl": info}
+                about |= {"etag": headers["ETag"], "size": entry.size}
+                return Response(json.dumps(about), 200, headers, XET_INFO)
         return streamed(call.request, large, headers)
     return ranged(call.request, content, headers | {"ETag": f'"{entry.oid}"'})
 

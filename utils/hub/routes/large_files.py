@@ -112,16 +112,13 @@ def delete_lfs_files(call: InApi, wish: Batch) -> dict:
     for other repos, says `Hub.forgetting`.
     """
     files = set(wish.deletions.sha)
-    with ExitStack() as until_committed:
-        with call.writing() as (_db, repo, _caller):
-            git = until_committed.enter_context(call.hub.git(repo))
+    with call.writing() as (db, repo, _caller), call.hub.git(repo) as git, call.hub.committing(db, repo):
         rewrite = history.Rewrite(git, files)
         if wish.deletions.rewriteHistory:
             rewrite.prepare()  # the long part: nobody waits for it
-        with call.writing() as (db, repo, _caller), call.hub.forgetting(db, repo, files):
-            until_committed.enter_context(git.locked())  # after the database: everybody takes them in this order
+        # Asked again, in a transaction of its own that ends before the lock does.
+        with ExitStack() as lock, call.writing() as (own, same, _caller), call.hub.forgetting(own, same, files):
+            lock.enter_context(git.locked())  # after the database: everybody takes them in this order
             if wish.deletions.rewriteHistory:
                 rewrite.apply()
-    with call.writing() as (db, repo, _caller):
-        pass  # to find the repo brings its index up to date
     return {"success": True}

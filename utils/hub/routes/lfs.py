@@ -12,9 +12,11 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from itsdangerous import BadSignature
 from pydantic import BaseModel, Field
+from sqlalchemy.orm import Session
 
 from utils.hub.errors import HubError, invalid, unprocessable
 from utils.hub.objects import BLOCK, SHA256
+from utils.hub.routes import xet_access
 from utils.hub.routes.call import PREFIXES, AnyCall, Call
 from utils.hub.routes.files import streamed
 from utils.hub.routes.smart_http import OnGit
@@ -45,12 +47,13 @@ class LfsJson(JSONResponse):
 
 
 def batch(call: OnGit, wish: Batch) -> Response:
-    if wish.hash_algo != "sha256":
+    if wish.hash_algo not in ("sha256", "sha_256"):  # the second is the JavaScript client's spelling
         raise HubError(409, "Only sha256 is supported")
     multipart = "multipart" in wish.transfers and any(o.size > MULTIPART_FROM for o in wish.objects)
     # Who may only read may upload for a pull request. It opens nothing: he has to send the content to have it there.
     access = call.discussing(files=True) if wish.operation == "upload" else call.reading_files()
     with call.asking(), access as (db, repo, *_caller):
+        xet = _xet(call, db, repo) if wish.operation == "upload" and "xet" in wish.transfers else None
         answers = []
         for wanted in wish.objects:
             there = call.hub.holds(db, repo, wanted.oid)
@@ -63,6 +66,8 @@ def batch(call: OnGit, wish: Batch) -> Response:
                 answer["error"] = {"code": 404, "message": "Object does not exist"}
             elif wanted.size > LARGEST:
                 answer["error"] = {"code": 422, "message": f"Files may have at most {LARGEST} bytes"}
+            elif not there and xet:
+                answer["actions"] = {"upload": xet}  # the store proves what it is sent: nothing is left to verify
             elif not there:
                 upload = _parts(call, repo, wanted) if multipart and wanted.size > MULTIPART_FROM else None
                 answer["actions"] = {
@@ -70,7 +75,8 @@ def batch(call: OnGit, wish: Batch) -> Response:
                     "verify": {"href": f"{call.base}/-/lfs/verify/{_sign(call, 'verify', repo, wanted)}"},
                 }
             answers.append(answer)
-    return LfsJson({"transfer": "multipart" if multipart else "basic", "objects": answers, "hash_algo": "sha256"})
+    transfer = "xet" if xet else "multipart" if multipart else "basic"
+    return LfsJson({"transfer": transfer, "objects": answers, "hash_algo": "sha256"})
 
 
 for _prefix in PREFIXES:
@@ -81,6 +87,16 @@ for _prefix in PREFIXES:
         response_class=LfsJson,
         operation_id=f"lfs_batch_{_prefix.rstrip('/') or 'models'}",
     )
+
+
+def _xet(call: Call, db: Session, repo: Repo) -> dict:
+    """Hugging Face's other transfer, of clients that speak to the Xet store: `href` is where they renew the token."""
+    caller = call.signed_in(db)
+    writes = caller.may_write(db, repo)
+    href = xet_access.refresh_url(call, repo, "xet-write-token/main" + ("" if writes else "?create_pr=1"))
+    purpose = xet_access.WRITE if writes else xet_access.PROPOSE
+    header = xet_access.headers(call, db, purpose, repo, caller)
+    return {"href": href, "header": header, "expires_in": xet_access.VALID}
 
 
 def _sign(call: Call, what: str, repo: Repo, wanted: Wanted, part: int = 0) -> str:

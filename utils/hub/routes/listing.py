@@ -12,7 +12,7 @@ from utils.hub.accounts import Caller
 from utils.hub.errors import invalid, not_served
 from utils.hub.routes import info
 from utils.hub.routes.call import AnyCall, Kinds, next_page
-from utils.hub.tables import Account, Membership, Repo, RepoTag
+from utils.hub.tables import Account, Like, Membership, Repo, RepoTag
 
 router = APIRouter()
 PAGE, FULL_PAGE = 1000, 100  # rows
@@ -21,7 +21,14 @@ SORTS = {
     "lastModified": Repo.last_modified,
     "createdAt": Repo.created_at,
     "likes": Repo.likes,
+    "likes30d": select(func.count())
+    .select_from(Like)
+    .where(Like.repo_id == Repo.id, Like.created_at > func.datetime("now", "-30 days"))
+    .correlate(Repo)
+    .scalar_subquery(),
     "downloads": Repo.downloads,
+    "num_parameters": Repo.safetensors["total"].as_integer(),
+    "id": Repo.key,
     "trendingScore": Repo.last_modified,  # nothing trends on a class's Hub: what changed last is the news
 }
 AMOUNT = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([KMBT]?)", re.IGNORECASE)

@@ -49,8 +49,10 @@ def commits(
 ) -> list[dict]:
     formatted = "formatted" in call.request.query_params.getlist("expand[]")
     with call.reading() as (_db, repo), call.hub.git(repo) as git:
-        history = git.history(git.resolve(revision))
+        commit = git.resolve(revision)
+        history = git.history(commit)
         page = list(islice(history, p * limit, (p + 1) * limit + 1))
+        response.headers["X-Total-Count"] = str(git.count(commit))
     if len(page) > limit:
         response.headers["Link"] = next_page(call, p=str(p + 1))
     return [_shown(commit, formatted) for commit in page[:limit]]
@@ -78,13 +80,22 @@ def _escape(text: str) -> str:
 class NewBranch(BaseModel):
     startingPoint: str | None = None
     emptyBranch: bool = False
+    overwrite: bool = False
 
 
 @router.post("/api/{kind:kind}/{repo:repo}/branch/{branch}")
 def create_branch(call: InApi, branch: Revision, wish: NewBranch | None = None) -> dict:
-    with call.writing() as (_db, repo, _caller), call.hub.git(repo) as git:
-        start = git.resolve((wish and wish.startingPoint) or "main")
-        git.create_branch(branch, start)
+    """To overwrite a branch without saying by what leaves it as it is."""
+    wish = wish or NewBranch()
+    with call.writing() as (db, repo, caller), call.hub.git(repo) as git:
+        if wish.overwrite and not (wish.startingPoint or wish.emptyBranch) and branch in git.list_refs("refs/heads/"):
+            return {}
+        if wish.emptyBranch:
+            start = git.empty_commit(author=author(caller.account.name), message="Empty branch")
+        else:
+            start = git.resolve(wish.startingPoint or "main")
+        with call.hub.committing(db, repo):  # `main` too may be overwritten
+            git.create_branch(branch, start, overwrite=wish.overwrite)
     return {}
 
 
@@ -104,8 +115,8 @@ def squash(call: InApi, revision: Revision, wish: Squash) -> dict:
     """Large files that nothing leads to any more stay until they are deleted."""
     with call.writing() as (db, repo, caller), call.hub.git(repo) as git:
         message = (wish.message or "").strip() or f"Super-squash branch '{revision}'"
-        sha = history.squash(git, revision, author=author(caller.account.name), message=message)
-        call.hub.fresh(db, repo)
+        with call.hub.committing(db, repo):
+            sha = history.squash(git, revision, author=author(caller.account.name), message=message)
     return {"commitOid": sha}
 
 

@@ -10,13 +10,21 @@ from sqlalchemy.orm import Session
 from utils.hub import accounts
 from utils.hub.accounts import Caller
 from utils.hub.errors import HubError, conflict, forbidden, invalid, not_served, repo_not_found
-from utils.hub.git import Change
+from utils.hub.git import Change, Pointer, check_path
 from utils.hub.routes import info
 from utils.hub.routes.call import AnyCall, Call, InApi, OnPage, Revision
+from utils.hub.routes.commits import content_of
 from utils.hub.tables import Account, Repo
 
 router = APIRouter()
 Kind = Literal["model", "dataset", "space"]
+MOST_FILES = 100  # that a repo may be born with
+
+
+class NewFile(BaseModel):
+    path: str
+    content: str
+    encoding: Literal["base64", "utf-8"] = "utf-8"
 
 
 class NewRepo(BaseModel):
@@ -28,6 +36,7 @@ class NewRepo(BaseModel):
     sdk: Literal["gradio", "streamlit", "docker", "static"] | None = None
     license: str | None = None
     template: str | None = None
+    files: list[NewFile] | None = Field(None, max_length=MOST_FILES)
 
 
 def _kind(name: str | None) -> Kind:
@@ -66,6 +75,7 @@ def create(call: AnyCall, new: NewRepo) -> JSONResponse:
         front["license"] = new.license
     if kind == "space":
         front |= {"title": name, "sdk": new.sdk}
+    given = [_first_file(file) for file in new.files or ()]
     card = "---\n" + "".join(f"{key}: {value}\n" for key, value in front.items()) + "---\n"
     with call.hub.db() as db:
         caller = call.signed_in(db)
@@ -77,7 +87,7 @@ def create(call: AnyCall, new: NewRepo) -> JSONResponse:
                 owner,
                 name,
                 private=wants_private(new.visibility, new.private),
-                files=[Change("README.md", card.encode())] if front else [],
+                files=[*([Change("README.md", card.encode())] if front else []), *given],
                 creator=caller.account,
             )
         except HubError as error:
@@ -85,6 +95,13 @@ def create(call: AnyCall, new: NewRepo) -> JSONResponse:
                 raise
             return taken(call, error, kind, owner, name)
         return JSONResponse({"url": f"{call.base}/{repo.url_path}", "name": repo.full_name, "id": f"{repo.id:024x}"})
+
+
+def _first_file(file: NewFile) -> Change:
+    content = content_of(file.path, file.model_dump())
+    if Pointer.parse(content):
+        raise invalid(f"{file.path} points to a large file, which a new repo cannot hold yet")
+    return Change(check_path(file.path), content)
 
 
 def taken(call: Call, error: HubError, kind: str, owner: Account, name: str) -> JSONResponse:

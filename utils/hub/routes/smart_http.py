@@ -8,10 +8,12 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
+from urllib.parse import unquote
 
 import anyio.to_thread
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Path, Request
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
+from pydantic import AfterValidator
 from sqlalchemy.orm import Session
 
 from utils.hub import fetch, push
@@ -25,6 +27,7 @@ from utils.hub.tables import Repo
 router = APIRouter(include_in_schema=False)
 LARGEST_WISH = 4 << 20  # bytes of a fetch request, inflated
 LARGEST_PUSH = push.LARGEST_PACK + push.LONGEST_HEAD
+GZIP = ("gzip", "x-gzip")
 FRESH = {"Cache-Control": "no-cache"}
 ASK = {"WWW-Authenticate": 'Basic realm="Pathshala Hub"'}
 # Looking through packs is work for the processor: further ones wait for their turn, other requests do not.
@@ -33,6 +36,22 @@ AT_ONCE = anyio.CapacityLimiter(4)
 
 class GitCall(PageCall):
     """A request of git or git-lfs to one repo."""
+
+    def __init__(self, request: Request, repo: Annotated[str, Path(), AfterValidator(unquote)]):
+        super().__init__(request, repo)
+        self._gzip = zlib.decompressobj(wbits=31) if request.headers.get("content-encoding") in GZIP else None
+
+    def inflated(self, block: bytes) -> Iterator[bytes]:
+        """The next block of the body as it was before the client compressed it; in pieces, however much it hides."""
+        if self._gzip is None:
+            yield block
+            return
+        try:
+            while block and not self._gzip.eof:
+                yield self._gzip.decompress(block, BLOCK)
+                block = self._gzip.unconsumed_tail
+        except zlib.error as error:
+            raise invalid("The request says gzip and is not") from error
 
     @contextmanager
     def asking(self) -> Iterator[None]:
@@ -104,7 +123,7 @@ async def upload_pack(call: OnGit) -> Response:
     repo = await anyio.to_thread.run_sync(_may_fetch, call)
     body = bytearray()
     async for block in call.request.stream():
-        for piece in _inflated(call.request, block):
+        for piece in call.inflated(block):
             body += piece
             if len(body) > LARGEST_WISH:
                 raise HubError(413, "This request is too large")
@@ -155,22 +174,8 @@ def _may_push(call: GitCall) -> None:
 
 
 def _write(call: GitCall, incoming: push.Incoming, block: bytes) -> None:
-    for piece in _inflated(call.request, block):
+    for piece in call.inflated(block):
         incoming.write(piece)
-
-
-def _inflated(request: Request, block: bytes) -> Iterator[bytes]:
-    """The block as it was before the client compressed the request; in pieces, however much it hides."""
-    if request.headers.get("content-encoding") not in ("gzip", "x-gzip"):
-        yield block
-        return
-    stream = request.scope.setdefault("gzip", zlib.decompressobj(wbits=31))
-    try:
-        while block and not stream.eof:
-            yield stream.decompress(block, BLOCK)
-            block = stream.unconsumed_tail
-    except zlib.error as error:
-        raise invalid("The request says gzip and is not") from error
 
 
 def locks(rest: str = "") -> None:

@@ -2,11 +2,10 @@
 
 A token names a repo, what it is for, and by whose access token it was asked for; it is valid for a quarter of an hour.
 At each request the same doors stand behind it as behind the access token itself (`RepoCall`): what is taken away
-meanwhile is gone at once. Clients keep apart what they remember of the chunks at different addresses, so each account
-of a Hub has an address of its own: one does not refer to chunks that only another one has sent.
+meanwhile is gone at once. Each account has an address of its own (`xet_access.address`), so that a client does not
+refer to chunks that only another account has sent.
 """
 
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from operator import attrgetter
@@ -21,18 +20,19 @@ from sqlalchemy.orm import Session
 from utils.hub.accounts import Caller
 from utils.hub.errors import HubError, bad_credentials, entry_not_found, forbidden, repo_not_found
 from utils.hub.objects import PlainContent
+from utils.hub.routes import xet_access
 from utils.hub.routes.call import AnyCall, Call, InApi, RepoCall, Revision, token_of
 from utils.hub.routes.commits import committing
 from utils.hub.routes.files import asked
 from utils.hub.routes.lfs import blocks
+from utils.hub.routes.xet_access import PROPOSE, READ, VALID, WRITE
 from utils.hub.tables import Repo, Token
 from utils.hub.xet import shard, xorb
 from utils.hub.xet.store import Piece
 
 router = APIRouter()
-VALID = 15 * 60  # seconds
-READ, WRITE, PROPOSE = "xet-read", "xet-write", "xet-propose"  # what a token is for
 STORE = "/-/xet/{account}/v1"
+STORE_2 = "/-/xet/{account}/v2"
 Hash = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 
 
@@ -51,11 +51,9 @@ def write_token(call: InApi, revision: Revision) -> JSONResponse:
 
 
 def _token(call: Call, db: Session, purpose: str, repo: Repo, caller: Caller | None) -> JSONResponse:
-    holder = [caller.token.id, caller.token.created_at.isoformat()] if caller else None
-    url = f"{call.base}/-/xet/{call.hub.xet.key(db, caller.account.id if caller else 0).hex()[:16]}"
-    token, expires = call.hub.signer.dumps([purpose, repo.id, holder]), int(time.time()) + VALID
-    headers = {"X-Xet-Cas-Url": url, "X-Xet-Access-Token": token, "X-Xet-Token-Expiration": str(expires)}
-    return JSONResponse({"casUrl": url, "accessToken": token, "exp": expires}, headers=headers)
+    headers = xet_access.headers(call, db, purpose, repo, caller)
+    url, token, expires = headers.values()
+    return JSONResponse({"casUrl": url, "accessToken": token, "exp": int(expires)}, headers=headers)
 
 
 class XetCall(RepoCall):
@@ -149,6 +147,25 @@ def ask_for_chunk(call: InStore, digest: Hash) -> Response:
 
 @router.get(STORE + "/reconstructions/{digest}", include_in_schema=False)
 def reconstruction(call: InStore, digest: Hash) -> dict:
+    shown, runs = _reconstruction(call, digest)
+    fetch_info: dict[str, list[dict]] = {}
+    for xorb_hash, url, chunks, stored in runs:
+        fetch_info.setdefault(xorb_hash, []).append({"range": chunks, "url": url, "url_range": stored})
+    return shown | {"fetch_info": fetch_info}
+
+
+@router.get(STORE_2 + "/reconstructions/{digest}", include_in_schema=False)
+def reconstruction_2(call: InStore, digest: Hash) -> dict:
+    """The same as later clients want it. A link is for one range here: one for several would need multipart answers."""
+    shown, runs = _reconstruction(call, digest)
+    xorbs: dict[str, list[dict]] = {}
+    for xorb_hash, url, chunks, stored in runs:
+        xorbs.setdefault(xorb_hash, []).append({"url": url, "ranges": [{"chunks": chunks, "bytes": stored}]})
+    return shown | {"xorbs": xorbs}
+
+
+def _reconstruction(call: XetCall, digest: str) -> tuple[dict, list[tuple[str, str, dict, dict]]]:
+    """What a file is put together of, and where that is to be had: (xorb, link, its chunks, its bytes)."""
     with call.reading_files() as (db, repo):
         file = call.hub.xet.held(db, repo, digest)
     if file is None:
@@ -159,18 +176,12 @@ def reconstruction(call: InStore, digest: Hash) -> dict:
         {"hash": piece.xorb, "unpacked_length": piece.size, "range": {"start": piece.first, "end": piece.end}}
         for _, piece in pieces
     ]
-    fetch_info: dict[str, list[dict]] = {}
+    runs = []
     for xorb_hash, (first, end), (start, stop) in _runs(piece for _, piece in pieces):
-        link = call.hub.signer.dumps(["xet-xorb", xorb_hash, start, stop - 1])
-        fetch_info.setdefault(xorb_hash, []).append(
-            {
-                "range": {"start": first, "end": end},
-                "url": f"{call.base}/-/xet/xorb/{link}",
-                "url_range": {"start": start, "end": stop - 1},
-            }
-        )
+        link = f"{call.base}/-/xet/xorb/{call.hub.signer.dumps(['xet-xorb', xorb_hash, start, stop - 1])}"
+        runs.append((xorb_hash, link, {"start": first, "end": end}, {"start": start, "end": stop - 1}))
     offset = part.start - pieces[0][0] if pieces else 0
-    return {"offset_into_first_range": offset, "terms": terms, "fetch_info": fetch_info}
+    return {"offset_into_first_range": offset, "terms": terms}, runs
 
 
 def _runs(pieces: Iterable[Piece]) -> Iterator[tuple[str, tuple[int, int], tuple[int, int]]]:
