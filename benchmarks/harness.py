@@ -4,6 +4,7 @@ Import it before `huggingface_hub`, which reads its environment once: no benchma
 of whoever runs it.
 """
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -25,7 +26,7 @@ USER, TOKEN = "rahim", "hf_benchmark"
 
 @contextmanager
 def serving(data: Path, fill: Callable[[], object] = lambda: None) -> Iterator[tuple[str, psutil.Process]]:
-    """A Hub process with one user, after `fill` has put into `data` what it should hold: its address and the process."""
+    """A Hub process with one user, and what `fill` has put into `data` before: its address and the process."""
     add = [PATHSHALA, "hub", "user", "add", USER, "--token", TOKEN, "--data", data]
     subprocess.run(add, check=True, stdout=subprocess.DEVNULL)
     fill()
@@ -46,6 +47,17 @@ def in_client(code: str, *arguments: object, url: str, xet: bool) -> str:
             del environment["HF_HUB_DISABLE_XET"]
         command = [sys.executable, "-c", code, *map(str, arguments)]
         return subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, encoding="utf-8").stdout
+
+
+def write_random(path: Path, size: int) -> str:
+    """Fills the file and returns its sha256."""
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        for at in range(0, size, 1 << 20):
+            block = os.urandom(min(1 << 20, size - at))
+            digest.update(block)
+            file.write(block)
+    return digest.hexdigest()
 
 
 def judged(what: str, ratio: float, *, least: float = 0, most: float = float("inf")) -> bool:

@@ -4,7 +4,7 @@ The same files three ways, in turn, each round into a fresh repo; of seven round
 - `git fast-import` into a bare repo, with all that it writes on the disk at the end (`core.fsync=all`);
 - the Hub alone: one commit request that was made ready before;
 - the whole way of a user: `HfApi.create_commit`, which reads and encodes the files, asks how each should travel, and
-  sends that request. What it needs beyond the Hub's answers is the client's own time.
+  sends that request. The client's own processor time is printed beside it.
 
 Exits with 1 where the Hub alone, or the whole way, takes more than twice as long as git.
 """
@@ -65,7 +65,6 @@ def main(count: int) -> int:
     files = small_files(count)
     stream, request = as_stream(files), as_request(files)
     taken: dict[str, list[float]] = {"git fast-import": [], "the Hub alone": [], "HfApi.create_commit": []}
-    waited: list[float] = []  # for the Hub's answers, within create_commit
     with tempfile.TemporaryDirectory(prefix="hub-commit-") as folder, serving(Path(folder) / "data") as (url, _process):
         api = HfApi(endpoint=url, token=TOKEN)
         headers = {"Authorization": f"Bearer {TOKEN}"}

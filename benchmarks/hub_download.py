@@ -1,4 +1,4 @@
-"""How fast a large file comes down, beside `curl` of the same file from nginx: `python benchmarks/hub_download.py [GB]`.
+"""How fast a large file comes, beside `curl` of the same file from nginx: `python benchmarks/hub_download.py [GB]`.
 
 Four ways over loopback to the same disk, from files in memory, in turn; of three rounds the best counts.
 - curl from nginx, by which the others are measured;
@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness import in_client, judged, serving
+from harness import in_client, judged, serving, write_random
 
 LEAST = 0.7
 ROUNDS = 3
@@ -49,17 +49,6 @@ started = time.perf_counter()
 hf_hub_download(sys.argv[1], "large.bin", local_dir=sys.argv[2])
 print(time.perf_counter() - started)
 """
-
-
-def write_random(path: Path, size: int) -> str:
-    """Fills the file and returns its sha256."""
-    digest = hashlib.sha256()
-    with path.open("wb") as file:
-        for at in range(0, size, 1 << 20):
-            block = os.urandom(min(1 << 20, size - at))
-            digest.update(block)
-            file.write(block)
-    return digest.hexdigest()
 
 
 @contextmanager
@@ -113,9 +102,7 @@ def main(gigabytes: float) -> int:
             address, target = f"{plain}/large.bin", back / "large.bin"
             ways: dict[str, Callable[[], float]] = {
                 "curl from nginx": lambda: by_curl(address, target),
-                "the client's http_get from nginx": lambda: float(
-                    in_client(BARE, address, target, url=url, xet=False)
-                ),
+                "the client's http_get from nginx": lambda: float(in_client(BARE, address, target, url=url, xet=False)),
                 "hf_hub_download, LFS": lambda: float(in_client(DOWNLOAD, "rahim/lfs", back, url=url, xet=False)),
                 "hf_hub_download, Xet": lambda: float(in_client(DOWNLOAD, "rahim/xet", back, url=url, xet=True)),
             }

@@ -43,7 +43,6 @@ PAGES = {
     "sort by created": {"sort": "createdAt"},
     "sort by created, oldest first": {"sort": "createdAt", "direction": "1"},
     "filter, sort by likes": {"filter": "language:bn", "sort": "likes"},
-    "full rows": {"full": "true"},
 }
 
 

@@ -1,32 +1,37 @@
 """How much memory the Hub needs to take in and give out a file of gigabytes: `python benchmarks/hub_memory.py [GB]`.
 
-The file takes no room on this side (its bytes follow from their position); the Hub stores it once. Exits with 1 if the
-Hub's resident memory grew by more than 64 MB in any step.
+By LFS the file takes no room on this side (its bytes follow from their position); by Xet it lies on the disk, beside
+the Hub's two copies. Exits with 1 if the Hub's resident memory grew by more than 64 MiB in any step.
 """
 
 import hashlib
 import io
 import os
 import random
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-HOME = tempfile.TemporaryDirectory(prefix="hub-memory-")
-os.environ |= {"HF_HOME": HOME.name, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "NO_PROXY": "*"}
-
-import httpx  # noqa: E402
-import psutil  # noqa: E402
-from huggingface_hub import CommitOperationAdd, HfApi  # noqa: E402
+import httpx
+import psutil
+from harness import TOKEN, in_client, serving, write_random
+from huggingface_hub import CommitOperationAdd, HfApi
 
 ALLOWED = 64 << 20  # bytes
-PATHSHALA = Path(sys.executable).with_name("pathshala")
-TOKEN = "hf_benchmark"
+# Clients with hf_xet, in processes of their own: it sends files only, so these lie on the disk.
+UP = """
+import sys
+from huggingface_hub import HfApi
+HfApi().upload_file(path_or_fileobj=sys.argv[2], path_in_repo="large.bin", repo_id=sys.argv[1])
+"""
+DOWN = """
+import sys
+from huggingface_hub import hf_hub_download
+hf_hub_download(sys.argv[1], "large.bin", local_dir=sys.argv[2])
+"""
 
 
 class Endless(io.RawIOBase):
@@ -64,19 +69,6 @@ def blocks(size: int) -> Iterator[bytes]:
         yield block
 
 
-@contextmanager
-def serving(data: Path) -> Iterator[tuple[str, psutil.Process]]:
-    """A Hub process with one user: its address and the process."""
-    subprocess.run([PATHSHALA, "hub", "user", "add", "rahim", "--token", TOKEN, "--data", data], check=True)
-    command = [PATHSHALA, "hub", "serve", "--port", "0", "--data", data]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as process:
-        url = next(word for word in process.stdout.readline().split() if word.startswith("http"))
-        try:
-            yield url, psutil.Process(process.pid)
-        finally:
-            process.terminate()
-
-
 def measured(what: str, size: int, process: psutil.Process, step: Callable[[], object]) -> int:
     """Bytes by which the process grew, at most, while `step` ran."""
     before = peak = process.memory_info().rss
@@ -107,7 +99,7 @@ def main(gigabytes: float) -> int:
         api = HfApi(endpoint=url, token=TOKEN)
         headers = {"Authorization": f"Bearer {TOKEN}"}
         http = httpx.Client(base_url=url, headers=headers, timeout=None, trust_env=False)
-        parts, whole = (api.create_repo(f"rahim/{name}").repo_id for name in ("parts", "whole"))
+        parts, whole, chunks = (api.create_repo(f"rahim/{name}").repo_id for name in ("parts", "whole", "chunks"))
         api.upload_file(repo_id=parts, path_in_repo="warm.bin", path_or_fileobj=io.BytesIO(b"\0"))
 
         add = CommitOperationAdd("large.bin", io.BufferedReader(Endless(size)))
@@ -142,6 +134,16 @@ def main(gigabytes: float) -> int:
             for reader in readers:
                 reader.join()
 
+        source, back = Path(folder) / "large.bin", Path(folder) / "back"
+
+        def by_xet() -> None:
+            in_client(UP, chunks, source, url=url, xet=True)
+
+        def by_xet_back() -> None:
+            in_client(DOWN, chunks, back, url=url, xet=True)
+            with (back / "large.bin").open("rb") as file:
+                assert hashlib.file_digest(file, "sha256").hexdigest() == digest_by_xet
+
         print(f"{gigabytes} GB; the Hub starts with {process.memory_info().rss / 2**20:.0f} MiB")
         grown = [
             measured("upload in parts (HfApi)", size, process, in_parts),
@@ -149,9 +151,14 @@ def main(gigabytes: float) -> int:
             measured("download (hf_hub_download)", size, process, by_the_client),
             measured("download in 4 ranges at once", size, process, by_four_at_once),
         ]
+        digest_by_xet = write_random(source, size)  # no chunk of it comes twice: all of them travel
+        grown += [
+            measured("upload by hf_xet", size, process, by_xet),
+            measured("download by hf_xet", size, process, by_xet_back),
+        ]
         http.close()
     return int(max(grown) > ALLOWED)
 
 
 if __name__ == "__main__":
-    sys.exit(main(float(sys.argv[1]) if len(sys.argv) > 1 else 2))
+    sys.exit(main(float(sys.argv[1]) if len(sys.argv) > 1 else 5))

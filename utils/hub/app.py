@@ -6,14 +6,14 @@ import uuid
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from utils.hub import limits
 from utils.hub.cors import Cors
-from utils.hub.errors import HubError, Moved, conflict
+from utils.hub.errors import HubError, Moved, conflict, disk_full, is_full
 from utils.hub.html import error_page, wants_html
 from utils.hub.hub import Hub
 from utils.hub.leases import Leases
@@ -105,6 +105,14 @@ def create_app(
     @app.exception_handler(IntegrityError)
     def raced(request: Request, _error: IntegrityError) -> Response:
         return answer(request, conflict("Somebody else changed this at the same moment; please try again"))
+
+    @app.exception_handler(OSError)
+    @app.exception_handler(OperationalError)
+    def no_room(request: Request, error: OSError | OperationalError) -> Response:
+        if not is_full(error):
+            raise error
+        log.error("The disk is full: %s", getattr(error, "orig", error))
+        return answer(request, disk_full())
 
     @app.exception_handler(UnicodeError)
     def half_a_character(request: Request, _error: UnicodeError) -> Response:

@@ -81,7 +81,7 @@ def _keep(hub: Hub, db: Session, repo: Repo, path: Path) -> Pointer:
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     size = path.stat().st_size
-    if sha256 not in hub.objects:
+    if hub.content(db, sha256, size=size) is None:
         with hub.objects.receive() as incoming, path.open("rb") as file:
             shutil.copyfileobj(file, incoming, 1 << 20)
             incoming.finish(sha256, size)

@@ -1,22 +1,22 @@
 """Looking after a data directory: `check` proves that nothing is lost or half-written, `collect` frees what is unused.
 
-Both may run beside the Hub that serves the directory. `check` only reads. `collect` deletes files inside a writing
-transaction: SQLite lets one in at a time, and who takes a large file into use (`Hub.keep`, `XetStore.keep`) looks once
-more in its own whether the file is there.
+Both may run beside the Hub that serves the directory. `check` only reads. `collect` takes rows first and bytes after,
+in a transaction of their own (`Hub.discard`): killed in between, it leaves only something for the next time.
 """
 
 import hashlib
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 from dulwich.objects import Blob, Commit, Tag, Tree, object_class
 from dulwich.repo import Repo as Git
-from sqlalchemy import delete, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, delete, exists, func, select
 
 from utils.hub.errors import HubError
 from utils.hub.git import Pointer
@@ -24,9 +24,10 @@ from utils.hub.hub import Hub
 from utils.hub.objects import ObjectStore
 from utils.hub.tables import Repo, RepoObject, XetFile, XetTerm, Xorb
 from utils.hub.xet import xorb
-from utils.hub.xet.hashing import to_hex
 
 YOUNG = 24.0  # hours: an upload may still be on its way
+SILENT = 3600  # seconds without a byte after which what is half sent will not be finished
+AT_ONCE = 1000  # files that are removed in one transaction: others want to write, too
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,14 @@ def steps(hub: Hub) -> list[tuple[str, object]]:
     """What `check` goes through, so that a progress bar knows how much there is."""
     with hub.db() as db:
         repos = db.scalars(select(Repo).order_by(Repo.key)).all()
-        sha256s = db.scalars(select(RepoObject.sha256).distinct()).all()
+        files = db.execute(select(RepoObject.sha256, func.max(RepoObject.size)).group_by(RepoObject.sha256)).all()
         xorbs = db.scalars(select(Xorb.hash)).all()
-    return [("repo", r) for r in repos] + [("object", s) for s in sha256s] + [("xorb", x) for x in xorbs]
+    return [("repo", r) for r in repos] + [("file", tuple(f)) for f in files] + [("xorb", x) for x in xorbs]
 
 
 def check(hub: Hub, step: tuple[str, object]) -> Iterator[Finding]:
     kind, what = step
-    yield from {"repo": _repo, "object": _object, "xorb": _xorb}[kind](hub, what)
+    yield from {"repo": _repo, "file": _file, "xorb": _xorb}[kind](hub, what)
 
 
 def _repo(hub: Hub, repo: Repo) -> Iterator[Finding]:
@@ -58,12 +59,13 @@ def _repo(hub: Hub, repo: Repo) -> Iterator[Finding]:
     with hub.db() as db:
         if db.get(Repo, repo.id) is None:
             return  # deleted since we began
-        held = set(db.scalars(select(RepoObject.sha256).where(RepoObject.repo_id == repo.id)))
     try:
         git = Git(str(folder))
     except Exception as error:
-        yield Finding(name, f"the git repo does not open: {error}")
+        if not _deleted(hub, Repo.id == repo.id):
+            yield Finding(name, f"the git repo does not open: {error}")
         return
+    pointers: set[str] = set()
     with git:
         refs = git.get_refs()
         if b"refs/heads/main" not in refs:
@@ -82,6 +84,8 @@ def _repo(hub: Hub, repo: Repo) -> Iterator[Finding]:
                 if hashlib.sha1(header + content, usedforsecurity=False).hexdigest().encode() != sha:
                     raise ValueError("its content is another one")
             except Exception as error:
+                if _deleted(hub, Repo.id == repo.id):
+                    return
                 yield Finding(name, f"git object {sha.decode()} ({above}): {type(error).__name__}: {error}")
                 continue
             below = f"below {sha.decode()[:10]}"
@@ -92,45 +96,54 @@ def _repo(hub: Hub, repo: Repo) -> Iterator[Finding]:
                 todo += [(entry.sha, below) for entry in Tree.from_string(content).iteritems()]
             elif kind is Tag:
                 todo.append((Tag.from_string(content).object[1], below))
-            elif kind is Blob and (pointer := Pointer.parse(content)) and pointer.sha256 not in held:
-                yield Finding(name, f"large file {pointer.sha256} was deleted, or was never sent here", lost=False)
+            elif kind is Blob and (pointer := Pointer.parse(content)):
+                pointers.add(pointer.sha256)
+    with hub.db() as db:  # after the refs were read: a file comes before what points to it
+        held = set(db.scalars(select(RepoObject.sha256).where(RepoObject.repo_id == repo.id)))
+    for sha256 in sorted(pointers - held):
+        yield Finding(name, f"large file {sha256} was deleted, or was never sent here", lost=False)
 
 
-def _object(hub: Hub, sha256: str) -> Iterator[Finding]:
-    """A large file that some repo holds: its bytes, read through the door by which they are served."""
+def _deleted(hub: Hub, row: ColumnElement[bool]) -> bool:
+    """Whether what cannot be read has been deleted since we began, and no row is left of it."""
     with hub.db() as db:
-        row = db.scalar(select(RepoObject).where(RepoObject.sha256 == sha256))
-        content = row and hub.content(db, sha256)
-    if row is None:
-        return
-    where = f"large file {sha256}"
-    if content is None:
-        yield Finding(where, "is not on the disk")
-        return
-    digest, size = hashlib.sha256(), 0
+        return not db.scalar(select(exists().where(row)))
+
+
+def _file(hub: Hub, file: tuple[str, int]) -> Iterator[Finding]:
+    """A large file that some repo holds: its bytes, read through the door by which they are served."""
+    sha256, announced = file
+    digest, size, what = hashlib.sha256(), 0, ""
+    with hub.db() as db:
+        content = hub.content(db, sha256, size=announced)
     try:
-        for block in content.iterate(0, content.size):
-            digest.update(block)
-            size += len(block)
-    except (OSError, HubError, ValueError) as error:
-        yield Finding(where, f"cannot be read: {error}")
-        return
-    if size != row.size or digest.hexdigest() != sha256:
-        yield Finding(where, f"has other bytes: {size} of {row.size}, sha256 {digest.hexdigest()}")
+        if content is None:
+            what = "is not on the disk, or only in part"
+        else:
+            for block in content.iterate(0, content.size):
+                digest.update(block)
+                size += len(block)
+            if size != announced or digest.hexdigest() != sha256:
+                what = f"has other bytes: {size} of {announced}, sha256 {digest.hexdigest()}"
+    except (OSError, HubError) as error:
+        what = f"cannot be read: {error}"
+    if what and not _deleted(hub, RepoObject.sha256 == sha256):
+        yield Finding(f"large file {sha256}", what)
 
 
 def _xorb(hub: Hub, digest: str) -> Iterator[Finding]:
+    """A xorb: its bytes, against what its row says of them. One that no file uses may go."""
+    what = ""
     with hub.db() as db:
-        if db.get(Xorb, digest) is None:
-            return
+        known = db.scalar(select(Xorb.chunks).where(Xorb.hash == digest))
     try:
         with hub.xet.xorbs.path(digest).open("rb") as file:
-            found = to_hex(xorb.check(file).hash)
+            if xorb.check(file).pack() != known:
+                what = "has other chunks, or has them at other places"
     except (OSError, HubError) as error:
-        yield Finding(f"xorb {digest}", f"cannot be read: {error}")
-        return
-    if found != digest:
-        yield Finding(f"xorb {digest}", "has other chunks")
+        what = f"cannot be read: {error}"
+    if what and not _deleted(hub, Xorb.hash == digest):
+        yield Finding(f"xorb {digest}", what, lost=not _deleted(hub, XetTerm.xorb == digest))
 
 
 @dataclass
@@ -147,50 +160,76 @@ class Freed:
 
 def collect(hub: Hub, hours: float = YOUNG) -> Freed:
     """Removes what nothing uses and what is older than `hours`: large files that no repo holds, chunks of no file,
-    half an upload, folders of deleted repos.
+    half an upload, folders of deleted repos. Of a large file that came both ways the chunks stay.
     """
     freed, before = Freed(), time.time() - 3600 * hours
-    with hub.db() as db:
+    with hub.writing() as db:
         db.execute(delete(XetFile).where(XetFile.sha256.not_in(select(RepoObject.sha256))))
-    with hub.db() as db:
-        _collect_xorbs(hub, db, datetime.fromtimestamp(before, UTC).replace(tzinfo=None), freed)
-    with hub.db() as db:
-        # Writing first: who takes a file into use waits until this ends, then looks whether it is there.
-        db.execute(delete(RepoObject).where(RepoObject.repo_id.not_in(select(Repo.id))))
-        held = set(db.scalars(select(RepoObject.sha256)))
-        _collect_files(hub.objects, held, before, freed)
-        known = set(db.scalars(select(Repo.folder)))
-    for folder in hub.repos.iterdir():
-        # A young one may be a repo that is just being made.
-        if folder.name not in known and folder.stat().st_mtime < before:
-            freed.add(sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()))
-            shutil.rmtree(folder, ignore_errors=True)
+        old = Xorb.created_at < datetime.fromtimestamp(before, UTC).replace(tzinfo=None)
+        if db.execute(delete(Xorb).where(Xorb.hash.not_in(select(XetTerm.xorb)), old)).rowcount:
+            hub.xet.renew(db)
+    for names in _old(hub.objects, before):
+        for size in hub.discard(files=names):
+            freed.add(size)
+        for sha256 in names:
+            _keep_chunks_only(hub, sha256, freed)
+    for names in _old(hub.xet.xorbs, before):
+        for size in hub.discard(xorbs=names):
+            freed.add(size)
+    for store in (hub.objects, hub.xet.xorbs):
+        for half in store.incoming.iterdir():
+            # Whatever `hours` says: somebody may be sending it just now.
+            with suppress(OSError):
+                if (found := half.stat()).st_mtime < min(before, time.time() - SILENT):
+                    half.unlink()
+                    freed.add(found.st_size)
+    for folder in _folders(hub, before):
+        freed.add(sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()))
+        shutil.rmtree(folder, ignore_errors=True)
     return freed
 
 
-def _collect_xorbs(hub: Hub, db: Session, before: datetime, freed: Freed) -> None:
-    unused = Xorb.hash.not_in(select(XetTerm.xorb))
-    gone = db.execute(delete(Xorb).where(unused, Xorb.created_at < before).returning(Xorb.hash, Xorb.size)).all()
-    if gone:
-        hub.xet.renew(db)
-    for digest, size in gone:
-        hub.xet.xorbs.remove(digest)
-        freed.add(size)
-    kept = set(db.scalars(select(Xorb.hash)))
-    _collect_files(hub.xet.xorbs, kept, before.replace(tzinfo=UTC).timestamp(), freed)
+def _old(store: ObjectStore, before: float) -> Iterator[list[str]]:
+    """The names of a store's files that are older than `before`, in portions; whether a row names them is not said."""
+
+    def names() -> Iterator[str]:
+        for file in store.root.glob("??/??/*"):
+            with suppress(FileNotFoundError):
+                if file.stat().st_mtime < before:
+                    yield file.name
+
+    found = names()
+    while portion := list(islice(found, AT_ONCE)):
+        yield portion
 
 
-def _collect_files(store: ObjectStore, held: set[str], before: float, freed: Freed) -> None:
-    """Files of a store that nothing names: a crash came before their row, or they were half-sent."""
-    for file in [*store.root.glob("??/??/*"), *store.incoming.iterdir()]:
-        _remove_old(file, held, before, freed)
-
-
-def _remove_old(file: Path, held: set[str], before: float, freed: Freed) -> None:
+def _keep_chunks_only(hub: Hub, sha256: str, freed: Freed) -> None:
+    """Removes the plain copy of a large file that lies in xorbs too, and is whole there."""
+    with hub.db() as db:
+        chunked = db.get(XetFile, sha256) and hub.content(db, sha256)
+    if not (chunked and chunked.xet_hash):
+        return
+    digest = hashlib.sha256()
     try:
-        found = file.stat()
-        if file.name not in held and found.st_mtime < before:
-            file.unlink()
-            freed.add(found.st_size)
-    except OSError:  # just gone, or (on Windows) just being read
-        pass
+        for block in chunked.iterate(0, chunked.size):
+            digest.update(block)
+    except (OSError, HubError):
+        return
+    with hub.writing() as db:
+        file = db.get(XetFile, sha256)
+        if digest.hexdigest() == sha256 and file and hub.xet.is_whole(db, file):
+            size = hub.objects.remove(sha256)
+            if size is not None:
+                freed.add(size)
+
+
+def _folders(hub: Hub, before: float) -> list[Path]:
+    """Folders of repos that are no more, moved out of everybody's way: `Hub.adopt` looks whether its one is there."""
+    gone = []
+    with hub.writing() as db:
+        known = set(db.scalars(select(Repo.folder)))
+        for folder in hub.repos.iterdir():
+            if folder.name not in known and folder.stat().st_mtime < before:
+                with suppress(OSError):  # on Windows: somebody reads in it
+                    gone.append(folder.rename(folder.with_name(f"{folder.name.partition('.')[0]}.gone")))
+    return gone

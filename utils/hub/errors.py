@@ -1,5 +1,7 @@
 """The Hub's answers when it says no: a status, the code that clients read, and a sentence for people."""
 
+import errno
+import sqlite3
 from urllib.parse import quote
 
 
@@ -81,6 +83,25 @@ def unprocessable(message: str) -> HubError:
 
 def conflict(message: str) -> HubError:
     return HubError(409, message)
+
+
+def damaged(what: str, commit: str | None = None) -> HubError:
+    message = f"{what} is damaged on the Hub's disk. Push it again, or restore the Hub from a backup."
+    return HubError(404, message, "EntryNotFound", headers={"X-Repo-Commit": commit} if commit else None)
+
+
+def is_full(error: Exception) -> bool:
+    """Whether the system, or SQLite, says that the disk has no room left."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    # The second is what SQLite says where it cannot lengthen the file that its readers share.
+    full = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+    return getattr(getattr(error, "orig", error), "sqlite_errorcode", None) in full
+
+
+def disk_full() -> HubError:
+    # Not 503: at that clients send everything again and again.
+    return HubError(507, "The Hub's disk is full: this was not taken. Send it again when somebody has made room.")
 
 
 def just_deleted() -> HubError:

@@ -4,6 +4,7 @@ A commit writes its objects first and moves its branch last, by one atomic renam
 only objects that nothing points to.
 """
 
+import hashlib
 import os
 import re
 import stat
@@ -12,7 +13,7 @@ import time
 import unicodedata
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,17 +21,19 @@ from typing import IO
 
 from dulwich.diff_tree import tree_changes
 from dulwich.graph import find_merge_base
-from dulwich.object_store import BaseObjectStore
-from dulwich.objects import Blob, Commit, ShaFile, Tag, Tree
+from dulwich.object_store import BaseObjectStore, DiskObjectStore
+from dulwich.objects import Blob, Commit, ShaFile, Tag, Tree, object_class
 from dulwich.pack import Pack, PackFileDisappeared, full_unpacked_object, write_pack_data, write_pack_index_v2
 from dulwich.repo import Repo
 
 from utils.hub.errors import (
     HubError,
     conflict,
+    damaged,
     entry_not_found,
     forbidden,
     invalid,
+    is_full,
     revision_not_found,
     unprocessable,
 )
@@ -113,10 +116,42 @@ def _lock(path: Path) -> threading.RLock:
     with _guard:
         if path not in _locks:
             # First touch in this process, which alone writes here: a lock file can only be a killed server's.
-            for leftover in path.rglob("*.lock"):
-                leftover.unlink(missing_ok=True)
+            _unlock(path)
             _locks[path] = threading.RLock()
         return _locks[path]
+
+
+def _unlock(path: Path) -> None:
+    for leftover in path.rglob("*.lock"):
+        leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def _tidy(path: Path) -> Iterator[None]:
+    """Where a write fails, dulwich may leave its lock file, at which every later one would end."""
+    try:
+        yield
+    except OSError:
+        _unlock(path)
+        raise
+
+
+class Store(DiskObjectStore):
+    """git's objects as they were written: of one that a disk has damaged dulwich may show what is left."""
+
+    def get_raw(self, name: bytes) -> tuple[int, bytes]:
+        """Raises KeyError for an object that is not there, HubError 404 for one that is another one now."""
+        oid = name if len(name) == 40 else name.hex().encode()
+        try:
+            number, content = super().get_raw(oid)
+            header = b"%s %d\0" % (object_class(number).type_name, len(content))
+            if hashlib.sha1(header + content, usedforsecurity=False).hexdigest().encode() == oid:
+                return number, content
+        except (KeyError, MemoryError):
+            raise
+        except Exception as error:  # whatever dulwich says of bytes that are no object
+            raise damaged(f"Git object {oid.decode()}") from error
+        raise damaged(f"Git object {oid.decode()}")
 
 
 class GitRepo:
@@ -125,8 +160,8 @@ class GitRepo:
     def __init__(self, path: Path):
         self.path = path
         self._lock = _lock(path)
-        self._repo = Repo(str(path))
-        self.store: BaseObjectStore = self._repo.object_store
+        self.store = Store(str(path / "objects"), fsync_object_files=True)
+        self._repo = Repo(str(path), object_store=self.store)
         self.refs = self._repo.refs
         # Whoever asks for many paths of a commit asks for the same trees again and again.
         self._remembered = lru_cache(REMEMBERED)(self.store.__getitem__)
@@ -282,8 +317,12 @@ class GitRepo:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keeps commits to branches out; what they check of large files they check inside this lock."""
-        with self._lock:
+        with self._lock, self.tidy():
             yield
+
+    def tidy(self) -> AbstractContextManager[None]:
+        """Around what writes to git, under the lock: a full disk leaves nothing that keeps others from writing."""
+        return _tidy(self.path)
 
     def commit(
         self,
@@ -301,7 +340,7 @@ class GitRepo:
         there is 404 EntryNotFound. `when` (unix seconds) fixes the date, for histories that must come out the same.
         """
         ref = branch if branch.startswith(WRITABLE) else f"refs/heads/{branch}"
-        with self._lock:
+        with self.locked():
             head = self._ref(ref)
             if head is None and ref != "refs/heads/main":
                 raise revision_not_found(branch)
@@ -320,13 +359,13 @@ class GitRepo:
     def propose(self, parent: str, changes: Iterable[Change], *, author: str, message: str) -> str:
         """A commit on top of `parent` that no branch leads to yet; returns its id."""
         new = Objects(self.store)
-        with self._lock:
+        with self.locked():
             tree = new.apply(self.commit_object(parent).tree, changes)
             return new.commit(tree, [parent.encode()], author, message).decode()
 
     def move(self, ref: str, old: str, new: str) -> bool:
         """Moves a ref on, unless somebody else did meanwhile."""
-        with self._lock:
+        with self.locked():
             return self.refs.set_if_equals(ref.encode(), old.encode(), new.encode(), message=b"merge")
 
     def put(self, ref: str, commit: str | None) -> None:
@@ -334,15 +373,19 @@ class GitRepo:
 
         Takes no lock: for refs that nobody else can know of yet.
         """
-        if commit:
-            self.refs[ref.encode()] = commit.encode()
-        elif self._ref(ref):
-            del self.refs[ref.encode()]
+        try:
+            if commit:
+                self.refs[ref.encode()] = commit.encode()
+            elif self._ref(ref):
+                del self.refs[ref.encode()]
+        except OSError:
+            (self.path / f"{ref}.lock").unlink(missing_ok=True)  # as `tidy`
+            raise
 
     def create_branch(self, name: str, commit: str, *, overwrite: bool = False) -> None:
         """A new branch; with `overwrite` one that is there is put on `commit`."""
         ref = f"refs/heads/{name}"
-        with self._lock:
+        with self.locked():
             if overwrite and name in self.list_refs("refs/heads/"):
                 self.refs[ref.encode()] = commit.encode()
             else:
@@ -351,7 +394,7 @@ class GitRepo:
     def empty_commit(self, *, author: str, message: str) -> str:
         """A commit without files and without a past, that no branch leads to yet; returns its id."""
         new = Objects(self.store)
-        with self._lock:
+        with self.locked():
             return new.commit(new.add(Tree()), [], author, message).decode()
 
     def create_tag(self, name: str, commit: str, message: str | None, author: str, when: int | None = None) -> None:
@@ -361,19 +404,22 @@ class GitRepo:
             tag = Tag()
             tag.name, tag.object, tag.message = name.encode(), (Commit, target), message.encode()
             tag.tagger, tag.tag_time, tag.tag_timezone = author.encode(), when or int(time.time()), 0
-            self.store.add_object(tag)
+            with self.locked():
+                self.store.add_object(tag)
             target = tag.id
         self._create_ref(f"refs/tags/{name}", target)
 
     def _create_ref(self, ref: str, target: bytes) -> None:
         if not REF_NAME.fullmatch(ref) or len(ref.encode()) > 250:  # a ref is a file: no disk takes longer names
             raise invalid(f"Invalid reference name: {ref}")
-        with self._lock:
+        with self.locked():
             if self._ref(ref):
                 raise conflict(f"Reference {ref} already exists")
             try:
                 added = self.refs.add_if_new(ref.encode(), target)
             except OSError as error:  # "a" and "a/b" cannot both be branches
+                if is_full(error):
+                    raise
                 raise conflict(f"Reference {ref} conflicts with another one") from error
             if not added:
                 raise conflict(f"Reference {ref} already exists")
@@ -381,7 +427,7 @@ class GitRepo:
     def delete_ref(self, ref: str) -> None:
         if ref == "refs/heads/main":
             raise forbidden(f"Cannot delete {ref}")
-        with self._lock:
+        with self.locked():
             if not REF_NAME.fullmatch(ref) or self._ref(ref) is None:
                 raise revision_not_found(ref.split("/", 2)[-1])
             del self.refs[ref.encode()]
@@ -455,7 +501,8 @@ class Objects:
         return commit.id
 
     def save(self) -> None:
-        with _lock(Path(self._store.path).parent):  # two who write the same object at once disturb each other
+        path = Path(self._store.path).parent
+        with _lock(path), _tidy(path):  # two who write the same object at once disturb each other
             fresh = self._fresh()
             if len(fresh) <= LOOSE_AT_MOST:
                 for obj in fresh:

@@ -7,28 +7,41 @@ xet/       large files as chunks, where clients send them so (`xet`)
 """
 
 import json
+import logging
 import secrets
 import shutil
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Collection, Iterable, Iterator, Set
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from dulwich.errors import NotGitRepository
 from filelock import FileLock, Timeout
 from itsdangerous import URLSafeTimedSerializer
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, false, insert, select, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from utils.hub import accounts, cards, discussions, safetensors
-from utils.hub.errors import HubError, conflict, entry_not_found, invalid, just_deleted, repo_not_found
-from utils.hub.git import Change, GitRepo, author
+from utils.hub.errors import (
+    HubError,
+    conflict,
+    damaged,
+    entry_not_found,
+    invalid,
+    is_full,
+    just_deleted,
+    repo_not_found,
+)
+from utils.hub.git import Change, Entry, GitRepo, author
 from utils.hub.objects import ObjectStore, PlainContent
-from utils.hub.tables import Account, Alias, Repo, RepoObject, RepoTag, Setting, XetFile, connect
+from utils.hub.tables import Account, Alias, Repo, RepoObject, RepoTag, Setting, XetFile, Xorb, connect
 from utils.hub.xet.store import XetContent, XetStore
 
+log = logging.getLogger("pathshala.hub")
 REGULAR_LIMIT = 10 * 1000 * 1000  # bytes; the Hub keeps larger files outside git
 # A model is downloaded once when one of these is: its other files come with it (as the Hub counts).
 COUNTED = {"config.json", "model_index.json", "adapter_config.json", "config.yaml", "params.json"}
@@ -72,6 +85,7 @@ class Hub:
         self._serving = FileLock(data / "serving.lock")
         self._counting = threading.Lock()
         self._committing: Counter[int] = Counter()  # by repo: how many change its `main` just now
+        self._counted: dict[tuple[str, ...], dict | None] = {}  # parameters, by the git ids of the weights' files
         self._downloads: Counter[int] = Counter()  # by repo, since the last `settle_downloads`
         with self.db() as db:
             setting = db.get(Setting, "secret")
@@ -109,10 +123,21 @@ class Hub:
         with Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """The same, in which nobody else writes from its beginning on: what it sees does not change meanwhile."""
+        with self.db() as db:
+            db.execute(update(Setting).where(false()).values(value=""))
+            yield db
+
     # Repos
 
     def git(self, repo: Repo) -> GitRepo:
-        return GitRepo(self.repos / repo.folder)
+        """The repo's git. Raises HubError 404 if it was deleted meanwhile."""
+        try:
+            return GitRepo(self.repos / repo.folder)
+        except NotGitRepository as error:
+            raise repo_not_found() from error
 
     def find(self, db: Session, kind: str, repo_id: str) -> Repo:
         """The repo with this id, or formerly with it, in any letter case. Raises HubError 404."""
@@ -139,14 +164,18 @@ class Hub:
         """A new repo with its first commit. Raises HubError 400 for a bad name, 409 for one that is taken."""
         self._claim(db, kind, owner, name)
         folder = uuid.uuid4().hex
-        with GitRepo.create(self.repos / folder) as git:
-            git.commit(
-                "main",
-                [Change(".gitattributes", gitattributes(kind).encode()), *files],
-                author=author((creator or owner).name),
-                message="initial commit",
-                when=when,
-            )
+        try:
+            with GitRepo.create(self.repos / folder) as git:
+                git.commit(
+                    "main",
+                    [Change(".gitattributes", gitattributes(kind).encode()), *files],
+                    author=author((creator or owner).name),
+                    message="initial commit",
+                    when=when,
+                )
+        except OSError:
+            shutil.rmtree(self.repos / folder, ignore_errors=True)
+            raise
         return self.adopt(db, kind, owner, name, folder, private=private, creator=creator)
 
     def adopt(
@@ -162,12 +191,15 @@ class Hub:
         creator: Account | None = None,
     ) -> Repo:
         """A new repo of the git repo in `folder`. Raises HubError 400 for a bad name, 409 for one that is taken."""
+        key = self._claim(db, kind, owner, name)
+        if not (self.repos / folder).is_dir():  # `care.collect` took it for a deleted repo's
+            raise just_deleted()
         repo = Repo(
             kind=kind,
             owner=owner,
             creator_id=(creator or owner).id,
             name=name,
-            key=self._claim(db, kind, owner, name),
+            key=key,
             folder=folder,
             private=owner.private_by_default if private is None else private,
             gated=gated,
@@ -240,11 +272,17 @@ class Hub:
                 return git.resolve("main")
 
     def _reindex(self, db: Session, repo: Repo) -> None:
+        with self.git(repo) as git:
+            self._parameters(db, repo, git, git.resolve("main"))  # a long header: no writer waits while it is read
         # In a transaction of its own: the caller's may last, and nobody else could write meanwhile.
-        with self.db() as own:
-            # Of many who committed at once, one has done it for all.
-            if own.scalar(select(Repo.sha).where(Repo.id == repo.id)) != self._main(repo):
-                self.index(own, own.get(Repo, repo.id) or repo)
+        try:
+            with self.db() as own:
+                # Of many who committed at once, one has done it for all.
+                if own.scalar(select(Repo.sha).where(Repo.id == repo.id)) != self._main(repo):
+                    self.index(own, own.get(Repo, repo.id) or repo)
+        except OperationalError as error:
+            if not is_full(error):  # else it has time: git has the commit, and who reads goes on reading
+                raise
         if db.get(Repo, repo.id, populate_existing=True) is None:
             raise repo_not_found()
 
@@ -252,7 +290,10 @@ class Hub:
         """Brings every repo's index up to date: once, when the Hub starts."""
         with self.db() as db:
             for repo in db.scalars(select(Repo)).all():
-                self.fresh(db, repo)
+                try:
+                    self.fresh(db, repo)
+                except HubError as error:  # one that is damaged keeps none of the others from being served
+                    log.error("%s %s: %s", repo.kind, repo.full_name, error)
 
     def index(self, db: Session, repo: Repo) -> None:
         """Reads from `main` what search knows of the repo. Raises HubError 404 if it was deleted meanwhile."""
@@ -286,9 +327,23 @@ class Hub:
         try:
             single = git.entry(sha, safetensors.SINGLE)
             files = [safetensors.SINGLE] if single else safetensors.shards(_json(git, sha, safetensors.INDEX))
-            return safetensors.parameters(self.headers(db, repo, git, sha, files).values())
-        except (ValueError, HubError):
+        except ValueError:
             return None
+        entries = [git.entry(sha, path) for path in files]
+        large = [entry.pointer.sha256 for entry in entries if entry and entry.pointer]
+        if None in entries or not all(self.holds(db, repo, sha256) for sha256 in large):
+            return None
+        same = tuple(entry.oid for entry in entries)
+        if same not in self._counted:
+            if len(self._counted) > 1000:
+                self._counted.clear()
+            try:
+                self._counted[same] = safetensors.parameters(self.headers(db, repo, git, sha, files).values())
+            except ValueError:
+                self._counted[same] = None
+            except HubError:  # deleted at this very moment
+                return None
+        return self._counted.get(same)
 
     def headers(self, db: Session, repo: Repo, git: GitRepo, sha: str, files: Iterable[str]) -> dict[str, dict]:
         """The headers of safetensors files, together no longer than one may be.
@@ -306,7 +361,7 @@ class Hub:
             elif large := self.large(db, repo, entry.pointer.sha256):
                 read, size = (lambda start, end, large=large: b"".join(large.iterate(start, end))), entry.size
             else:
-                raise entry_not_found(path, sha)
+                raise self.not_there(db, repo, entry, sha)
             found[path], length = safetensors.header(read, size, room)
             room -= length
         return found
@@ -323,29 +378,48 @@ class Hub:
         """Writes down what was counted: not at each download, for then every reader would write."""
         with self._counting:
             counted, self._downloads = self._downloads, Counter()
-        if counted:
+        if not counted:
+            return
+        try:
             with self.db() as db:
                 for repo_id, count in counted.items():
                     db.execute(update(Repo).where(Repo.id == repo_id).values(downloads=Repo.downloads + count))
+        except OperationalError as error:
+            if not is_full(error):
+                raise
+            with self._counting:  # later: who only wants to read the counts goes on
+                self._downloads += counted
 
     # Large files
 
     def large(self, db: Session, repo: Repo, sha256: str) -> PlainContent | XetContent | None:
-        """The content of a large file that was uploaded to this repo and is there."""
+        """The content of a large file that was uploaded to this repo and is there, in its full length."""
         held = db.get(RepoObject, (repo.id, sha256))
-        return self.content(db, sha256, told=held.xet) if held else None
+        return self.content(db, sha256, size=held.size, told=held.xet) if held else None
 
     def holds(self, db: Session, repo: Repo, sha256: str) -> bool:
         return self.large(db, repo, sha256) is not None
 
-    def content(self, db: Session, sha256: str, *, told: bool = True) -> PlainContent | XetContent | None:
-        """A large file, however it came; what came both ways is read from its chunks, which need not be `told`."""
-        if file := db.scalar(select(XetFile).where(XetFile.sha256 == sha256)):
+    def not_there(self, db: Session, repo: Repo, entry: Entry, commit: str) -> HubError:
+        """Why there is no content of a large file that git points to."""
+        if db.get(RepoObject, (repo.id, entry.pointer.sha256)):
+            return damaged(entry.path, commit)
+        return entry_not_found(entry.path, commit)  # a pointer to nothing, or to what others uploaded
+
+    def content(
+        self, db: Session, sha256: str, *, size: int | None = None, told: bool = True
+    ) -> PlainContent | XetContent | None:
+        """A large file, however it came, if it is whole, as far as lengths tell; `size` is what it should have.
+
+        What came both ways is read from its chunks, which need not be `told`.
+        """
+        if (file := db.get(XetFile, sha256)) and self.xet.is_whole(db, file):
             return XetContent(self.xet, file, told)
         try:
-            return PlainContent(self.objects.path(sha256)) if sha256 in self.objects else None
+            content = PlainContent(self.objects.path(sha256)) if sha256 in self.objects else None
         except FileNotFoundError:
             return None
+        return content if content and size in (None, content.size) else None
 
     def xet_hashes(self, db: Session, repo: Repo, sha256s: Iterable[str]) -> dict[str, str]:
         """Of large files that the repo holds, the hashes of those that came as chunks, by sha256."""
@@ -371,21 +445,28 @@ class Hub:
             raise just_deleted()
         return content.size
 
-    @contextmanager
-    def forgetting(self, db: Session, repo: Repo, files: Set[str]) -> Iterator[None]:
-        """Takes large files from the repo; when the block ends well, the bytes that no repo holds leave the disk.
+    def forget(self, db: Session, repo: Repo, files: Set[str]) -> None:
+        """Takes large files from the repo. Once that is committed, their bytes are to be `discard`ed.
 
-        SQLite lets one transaction write at a time. So whoever wants one of these files for another repo (`keep`) has
-        either noted it before this began, and it stays, or looks for it after this ended, and is refused. Should the
-        Hub be killed before the end, the rows come back and the bytes do not: as good as deleted, and `holds` says so.
+        Should the Hub be killed in between, it is left to `care.collect`: bytes without a row harm nobody.
         """
         db.execute(delete(RepoObject).where(RepoObject.repo_id == repo.id, RepoObject.sha256.in_(files)))
-        yield
-        held = set(db.scalars(select(RepoObject.sha256).where(RepoObject.sha256.in_(files))))
-        gone = files - held
-        db.execute(delete(XetFile).where(XetFile.sha256.in_(gone)))  # its chunks may be part of other files
-        for sha256 in gone:
-            self.objects.remove(sha256)
+        # Its chunks may be part of other files.
+        held = select(RepoObject.sha256)
+        db.execute(delete(XetFile).where(XetFile.sha256.in_(files), XetFile.sha256.not_in(held)))
+
+    def discard(self, files: Collection[str] = (), xorbs: Collection[str] = ()) -> list[int]:
+        """Removes from the disk those of these large files and xorbs that no row names; returns their sizes in bytes.
+
+        SQLite lets one transaction write at a time. So whoever wants one of them for a repo (`keep`, `keep_xorb`) has
+        either noted it before this began, and it stays, or looks for it after this ended, and is refused or sends it.
+        """
+        freed = []
+        with self.writing() as db:
+            for store, row, names in ((self.objects, RepoObject.sha256, files), (self.xet.xorbs, Xorb.hash, xorbs)):
+                named = set(db.scalars(select(row).where(row.in_(names))))
+                freed += [size for name in names if name not in named and (size := store.remove(name)) is not None]
+        return freed
 
 
 def _text(git: GitRepo, sha: str, path: str) -> str:

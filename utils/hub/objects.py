@@ -54,7 +54,8 @@ class Incoming:
         self._store.adopt(self.path, sha256)
 
     def close(self) -> None:
-        self._file.close()
+        with suppress(OSError):  # on a full disk: what it still holds back goes nowhere
+            self._file.close()
         self.path.unlink(missing_ok=True)
 
 
@@ -103,10 +104,24 @@ class ObjectStore:
         os.replace(file, target)
         sync_folder(target.parent)
 
-    def remove(self, sha256: str) -> None:
-        """Deletes a file. Whoever is just reading it reads on; Windows keeps it where somebody does."""
-        with suppress(FileNotFoundError, PermissionError):
+    def remove(self, sha256: str) -> int | None:
+        """Deletes a file; returns its size in bytes, None if it was not there.
+
+        Whoever is just reading it reads on; Windows keeps it where somebody does.
+        """
+        try:
+            size = self.path(sha256).stat().st_size
             self.path(sha256).unlink()
+        except (FileNotFoundError, PermissionError):
+            return None
+        return size
+
+    def has(self, sha256: str, size: int) -> bool:
+        """Whether the file is there in its full length: a disk may have lost a part of it."""
+        try:
+            return self.path(sha256).stat().st_size == size
+        except FileNotFoundError:
+            return False
 
     @contextmanager
     def receive(self) -> Iterator[Incoming]:
@@ -129,8 +144,10 @@ class ObjectStore:
             self._writers[upload] += 1
         try:
             yield part
-        finally:
             part.close()
+        finally:
+            with suppress(OSError):  # on a full disk, a second time
+                part.close()
             with self._lock:
                 self._writers[upload] -= 1
 

@@ -7,17 +7,18 @@ who may move which ref is said for each.
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from dulwich.objects import Commit, Tag
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from utils.hub import discussions, pkt
 from utils.hub.accounts import Caller
-from utils.hub.errors import HubError, invalid
+from utils.hub.errors import HubError, disk_full, invalid, is_full
 from utils.hub.fetch import AGENT, refs
 from utils.hub.git import REF_NAME, GitRepo, Pointer
 from utils.hub.hub import Hub
@@ -63,6 +64,7 @@ class Incoming:
         self.commands: list[Command] | None = None  # until all of them are there
         self.capabilities: frozenset[bytes] = frozenset()
         self.size = 0  # bytes of the pack
+        self.no_room: Refused | None = None  # known in the middle, and told at the end: before it nobody listens
 
     def write(self, block: bytes) -> None:
         """Raises HubError 400, 413."""
@@ -72,7 +74,12 @@ class Incoming:
         self.size += len(block)
         if self.size > LARGEST_PACK:
             raise HubError(413, f"A push may have at most {LARGEST_PACK >> 30} GiB: push fewer commits at a time")
-        self._file.write(block)
+        if self.no_room is None:
+            try:
+                self._file.write(block)
+            except OSError as error:
+                self.no_room = _no_room(error)
+                self.close()
 
     def _commands(self) -> bytes:
         """Reads the commands, if they have come; returns what follows them."""
@@ -95,12 +102,16 @@ class Incoming:
         return b""
 
     def finish(self) -> None:
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError as error:
+            self.no_room = _no_room(error)
         if self.commands is None:
             raise invalid("The push ends before it has begun")
 
     def close(self) -> None:
-        self._file.close()
+        with suppress(OSError):  # on a full disk: what it still holds back goes nowhere
+            self._file.close()
         for leftover in (self.path, self.path.with_suffix(".idx")):
             leftover.unlink(missing_ok=True)
 
@@ -122,14 +133,24 @@ def receive(hub: Hub, access: Access, incoming: Incoming) -> bytes:
         repo_id = repo.id
     with hub.git(repo) as git:
         try:
+            if incoming.no_room:
+                raise incoming.no_room
             refused, advice = _receive(hub, access, git, incoming)
-        except Refused as refusal:
+        except (Refused, OSError, OperationalError) as error:
+            refusal = error if isinstance(error, Refused) else _no_room(error)
             refused = {command.ref: refusal.reason for command in incoming.commands}
             advice = list(refusal.advice)
     with hub.db() as db:
         if found := db.get(Repo, repo_id):
             hub.fresh(db, found)
     return _report(incoming, refused, advice)
+
+
+def _no_room(error: OSError | OperationalError) -> Refused:
+    """What is said where the disk is full. Raises any other error."""
+    if not is_full(error):
+        raise error
+    return Refused("disk full", disk_full().message)
 
 
 def _receive(hub: Hub, access: Access, git: GitRepo, incoming: Incoming) -> tuple[dict[str, str], list[str]]:
@@ -162,7 +183,7 @@ def _check_held(hub: Hub, db: Session, repo: Repo, pack: Pack, *, on_disk: bool 
     lacking = [
         pointer
         for pointer in pack.pointers
-        if held.get(pointer.sha256) != pointer.size or (on_disk and hub.content(db, pointer.sha256) is None)
+        if held.get(pointer.sha256) != pointer.size or (on_disk and not hub.holds(db, repo, pointer.sha256))
     ]
     if lacking:
         raise _not_held(pack, lacking[:MOST_TOLD])
@@ -265,15 +286,19 @@ def _object(git: GitRepo, sha: bytes):
 def _moved(git: GitRepo, command: Command) -> bool:
     """Compares and swaps. Raises Refused where the disk cannot hold the name beside those that are there."""
     ref = command.ref.encode()
-    if command.new is None:
-        return git.refs.remove_if_equals(ref, command.old)
-    if command.old is not None:
-        return git.refs.set_if_equals(ref, command.old, command.new, message=b"push")
     try:
-        if git.refs.add_if_new(ref, command.new):
-            return True
-    except (OSError, ValueError):
-        pass
+        with git.tidy():
+            if command.new is None:
+                return git.refs.remove_if_equals(ref, command.old)
+            if command.old is not None:
+                return git.refs.set_if_equals(ref, command.old, command.new, message=b"push")
+            if git.refs.add_if_new(ref, command.new):
+                return True
+    except (OSError, ValueError) as error:
+        if is_full(error):
+            raise _no_room(error) from error
+        if command.old:
+            raise
     raise Refused(
         "name in conflict", f"{command.ref} cannot stand beside another ref: a and a/b are not both possible."
     )

@@ -46,13 +46,15 @@ def _tensors(found: dict[str, Any]) -> Iterable[tuple[str, Any]]:
 
 def _room(name: str, tensor: Any, most: int) -> int:
     """The bytes that a tensor takes: what the file has bounds all that its shape may claim."""
-    match tensor:
-        case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [int(start), int(end)]}:
-            numbers = [*shape, start, end]
-            if all(type(number) is int and number >= 0 for number in numbers) and 0 <= end - start <= most:
-                bits = 8 * (end - start)
-                if DTYPE.fullmatch(dtype) and _count(shape, bits) * BITS.get(dtype, 1) <= bits:
-                    return end - start
+    try:
+        dtype, shape, (start, end) = tensor["dtype"], tensor["shape"], tensor["data_offsets"]
+        whole = all(type(number) is int and number >= 0 for number in (*shape, start, end))
+        if whole and 0 <= end - start <= most and DTYPE.fullmatch(dtype):
+            bits = 8 * (end - start)
+            if _count(shape, bits) * BITS.get(dtype, 1) <= bits:
+                return end - start
+    except (KeyError, TypeError):
+        pass  # JSON of another form
     raise ValueError(f"{name[:100]!r} is no tensor of this file")
 
 

@@ -7,10 +7,10 @@ time and carry the commit they were read from, so that a crash between the two n
 import threading
 from datetime import UTC, datetime
 
-from sqlalchemy import DDL, JSON, ForeignKey, UniqueConstraint, create_engine, event, func, inspect, select
+from sqlalchemy import DDL, JSON, ForeignKey, Index, UniqueConstraint, create_engine, event, func, inspect, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column, relationship
-from sqlalchemy.schema import CreateColumn
+from sqlalchemy.schema import CreateColumn, CreateIndex
 
 PATIENCE = 30  # seconds that a transaction waits for its turn to write
 
@@ -64,7 +64,15 @@ class Token(Table):
 class Repo(Table):
     __tablename__ = "repos"
     # An id is never given twice: a link that was signed for a deleted repo must not open the next one.
-    __table_args__ = (UniqueConstraint("kind", "key"), {"sqlite_autoincrement": True})
+    # A page of a listing reads as many rows as it shows, in the order of one of these; so does a page of one owner.
+    __table_args__ = (
+        UniqueConstraint("kind", "key"),
+        Index("ix_repos_last_modified", "kind", "last_modified"),
+        Index("ix_repos_created_at", "kind", "created_at"),
+        Index("ix_repos_downloads", "kind", "downloads"),
+        Index("ix_repos_owner_id", "owner_id"),
+        {"sqlite_autoincrement": True},
+    )
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str]  # "model" · "dataset" · "space"
     owner_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
@@ -104,6 +112,9 @@ class RepoTag(Table):
     repo_id: Mapped[int] = mapped_column(ForeignKey("repos.id", ondelete="CASCADE"), primary_key=True)
     tag: Mapped[str] = mapped_column(primary_key=True, index=True)
     position: Mapped[int]
+
+
+Index("ix_repo_tags_lower", func.lower(RepoTag.tag), RepoTag.repo_id)  # a listing takes tags in any letter case
 
 
 class RepoObject(Table):
@@ -301,7 +312,7 @@ def connect(path: str) -> Engine:
 
     _queue_writers(engine)
     Table.metadata.create_all(engine)
-    _add_missing_columns(engine)
+    _add_what_came_later(engine)
     return engine
 
 
@@ -324,8 +335,8 @@ def _queue_writers(engine: Engine) -> None:
             turn.release()
 
 
-def _add_missing_columns(engine: Engine) -> None:
-    """Columns that came after the data directory was made; each of them may be empty or has a server's default."""
+def _add_what_came_later(engine: Engine) -> None:
+    """Columns and indexes that are younger than the data directory. A column may be empty or has a server's default."""
     known = inspect(engine)
     for table in Table.metadata.sorted_tables:
         there = {column["name"] for column in known.get_columns(table.name)}
@@ -333,3 +344,6 @@ def _add_missing_columns(engine: Engine) -> None:
             if column.name not in there:
                 with engine.begin() as connection:
                     connection.execute(DDL(f"ALTER TABLE {table.name} ADD COLUMN {CreateColumn(column)}"))
+        with engine.begin() as connection:
+            for index in table.indexes:
+                connection.execute(CreateIndex(index, if_not_exists=True))

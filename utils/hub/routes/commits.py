@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from utils.hub import discussions
 from utils.hub.accounts import Caller
 from utils.hub.errors import HubError, conflict, forbidden, invalid, revision_not_found
-from utils.hub.git import Change, GitRepo, Pointer, author, check_path
+from utils.hub.git import Change, Entry, GitRepo, Pointer, author, check_path
 from utils.hub.globs import Attributes, Ignored
 from utils.hub.hub import REGULAR_LIMIT
 from utils.hub.routes.call import ApiCall, InApi, Revision
@@ -74,7 +74,7 @@ def _proposes(call: ApiCall) -> bool:
 
 @router.post("/api/{kind:kind}/{repo:repo}/preupload/{revision}")
 def preupload(call: InApi, revision: Revision, wish: Preupload) -> dict:
-    with committing(call, revision) as (_db, repo, _caller), call.hub.git(repo) as git:
+    with committing(call, revision) as (db, repo, _caller), call.hub.git(repo) as git:
         commit = git.resolve(revision)
         attributes = Attributes(_given(wish.gitAttributes, git, commit, ".gitattributes"))
         ignored = Ignored(_given(wish.gitIgnore, git, commit, ".gitignore"))
@@ -88,14 +88,16 @@ def preupload(call: InApi, revision: Revision, wish: Preupload) -> dict:
                     "path": file.path,
                     "uploadMode": "lfs" if travels_large else "regular",
                     "shouldIgnore": file.path in ignored,
-                    "oid": None if there is None or there.is_folder else _content_id(there),
+                    "oid": _content_id(call, db, repo, there),
                 }
             )
     return {"files": files, "commitOid": commit}
 
 
-def _content_id(entry) -> str:
-    """What the client compares with its own file to see that nothing changed."""
+def _content_id(call: ApiCall, db: Session, repo: Repo, entry: Entry | None) -> str | None:
+    """What the client compares with its own file to see that nothing changed; None where it is to send it."""
+    if entry is None or entry.is_folder or (entry.pointer and not call.hub.holds(db, repo, entry.pointer.sha256)):
+        return None
     return entry.pointer.sha256 if entry.pointer else entry.oid
 
 

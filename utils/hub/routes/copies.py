@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import select
 
 from utils.hub import history
-from utils.hub.errors import HubError, Moved, conflict, forbidden, invalid, not_served, repo_not_found
+from utils.hub.errors import HubError, Moved, conflict, forbidden, invalid, just_deleted, not_served, repo_not_found
 from utils.hub.routes.call import ApiCall, InApi
 from utils.hub.routes.repos import namespace_for, taken, wants_private
 from utils.hub.tables import Repo
@@ -53,6 +53,8 @@ def duplicate(call: InApi, wish: Duplicate) -> JSONResponse:
             pointers = history.pointers(copy)
         return _enter(call, namespace, name, folder, pointers, wants_private(wish.visibility, wish.private))
     except Exception as error:
+        if not (call.hub.repos / folder).is_dir():  # `care.collect` took it for a deleted repo's
+            raise just_deleted() from error
         shutil.rmtree(call.hub.repos / folder, ignore_errors=True)
         if isinstance(error, HubError) and error.status == 409:
             return taken(call, error, source.kind, owner, name)

@@ -41,7 +41,7 @@ def resolve(call: OnPage, revision: Revision, path: InRepo) -> Response:
             raise entry_not_found(path, commit)
         large = call.hub.large(db, repo, entry.pointer.sha256) if entry.pointer else None
         if entry.pointer and large is None:
-            raise entry_not_found(path, commit)  # a pointer to nothing, or to what others uploaded
+            raise call.hub.not_there(db, repo, entry, commit)
         token_route = xet_access.refresh_url(call, repo, f"xet-read-token/{commit}")
         store = xet_access.address(call, db, call.caller(db)) if large and large.xet_hash else ""
         content = None if entry.pointer else git.read(entry)

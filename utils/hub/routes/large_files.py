@@ -109,7 +109,7 @@ def delete_lfs_files(call: InApi, wish: Batch) -> dict:
     A commit to a branch checks inside the repo's lock that the repo holds what it points to. That lock is held here
     until the deletion is in the database: a commit either came before, and is rewritten, or is refused. A pull request
     or a push that checked before and lands after is as good as one without `rewriteHistory`. How the same bytes stay
-    for other repos, says `Hub.forgetting`.
+    for other repos, says `Hub.discard`.
     """
     files = set(wish.deletions.sha)
     with call.writing() as (db, repo, _caller), call.hub.git(repo) as git, call.hub.committing(db, repo):
@@ -117,8 +117,10 @@ def delete_lfs_files(call: InApi, wish: Batch) -> dict:
         if wish.deletions.rewriteHistory:
             rewrite.prepare()  # the long part: nobody waits for it
         # Asked again, in a transaction of its own that ends before the lock does.
-        with ExitStack() as lock, call.writing() as (own, same, _caller), call.hub.forgetting(own, same, files):
+        with ExitStack() as lock, call.writing() as (own, same, _caller):
+            call.hub.forget(own, same, files)
             lock.enter_context(git.locked())  # after the database: everybody takes them in this order
             if wish.deletions.rewriteHistory:
                 rewrite.apply()
+    call.hub.discard(files)
     return {"success": True}

@@ -18,7 +18,7 @@ from itsdangerous import BadSignature
 from sqlalchemy.orm import Session
 
 from utils.hub.accounts import Caller
-from utils.hub.errors import HubError, bad_credentials, entry_not_found, forbidden, repo_not_found
+from utils.hub.errors import HubError, bad_credentials, damaged, entry_not_found, forbidden, repo_not_found
 from utils.hub.objects import PlainContent
 from utils.hub.routes import xet_access
 from utils.hub.routes.call import AnyCall, Call, InApi, RepoCall, Revision, token_of
@@ -168,8 +168,10 @@ def _reconstruction(call: XetCall, digest: str) -> tuple[dict, list[tuple[str, s
     """What a file is put together of, and where that is to be had: (xorb, link, its chunks, its bytes)."""
     with call.reading_files() as (db, repo):
         file = call.hub.xet.held(db, repo, digest)
-    if file is None:
-        raise entry_not_found(digest)
+        if file is None:
+            raise entry_not_found(digest)
+        if not call.hub.xet.is_whole(db, file):
+            raise damaged(f"File {digest}")
     part, _status, _headers = asked(call.request, file.size, digest)
     pieces = [*call.hub.xet.pieces(file, part.start, part.stop)]
     terms = [
@@ -211,7 +213,12 @@ def part_of_xorb(call: AnyCall, link: str) -> Response:
         raise HubError(403, "This link is not valid, or no longer") from error
     if purpose != "xet-xorb":
         raise HubError(403, "This link is not for a part of a xorb")
-    content = PlainContent(call.hub.xet.xorbs.path(digest))
+    try:
+        content = PlainContent(call.hub.xet.xorbs.path(digest))
+    except FileNotFoundError as error:
+        raise entry_not_found(digest) from error
+    if content.size <= last:
+        raise damaged(f"Xorb {digest}")
     part, status, headers = asked(call.request, content.size, digest)
     if status != 206 or part.start < first or part.stop > last + 1:
         raise HubError(416, "Range not satisfiable", headers={"Content-Range": f"bytes */{content.size}"})

@@ -25,7 +25,7 @@ from sqlalchemy import exists, insert, select, update
 from sqlalchemy.orm import Session
 
 from utils.hub.accounts import Caller
-from utils.hub.errors import HubError, invalid
+from utils.hub.errors import HubError, damaged, invalid
 from utils.hub.objects import BLOCK, Incoming, ObjectStore
 from utils.hub.tables import Repo, RepoObject, Setting, XetChunk, XetFile, XetTerm, Xorb, XorbSender, now
 from utils.hub.xet import shard, xorb
@@ -104,12 +104,18 @@ class XetStore:
         with self._db() as db:
             # The first one stays: another may be packed differently, and somebody may be reading. Writing comes before
             # looking: it lets in one at a time, of those who send it and those who remove it.
-            if db.execute(update(Xorb).where(Xorb.hash == digest).values(created_at=now())).rowcount == 0:
+            known = update(Xorb).where(Xorb.hash == digest).values(created_at=now())
+            size = db.scalar(known.returning(Xorb.size))
+            fresh = size is None or not self.xorbs.has(digest, size)  # or damaged since
+            if fresh:
                 self.xorbs.adopt(incoming.path, digest)
-                db.add(Xorb(hash=digest, size=index.stored[-1], chunks=index.pack()))
+                db.merge(Xorb(hash=digest, size=index.stored[-1], chunks=index.pack()))
                 db.flush()
             sender = insert(XorbSender).prefix_with("OR IGNORE").values(xorb=digest, account_id=account_id)
-            return db.execute(sender).rowcount == 1
+            first = db.execute(sender).rowcount == 1
+        if fresh:  # one that was here before may have been packed differently
+            self._index.cache_clear()
+        return first or fresh
 
     def _read_index(self, digest: str) -> Index:
         with self._db() as db:
@@ -134,6 +140,10 @@ class XetStore:
             if ranges is not None and not _covered(term, ranges):
                 raise _missing(term.xorb)
             index = self._index(term.xorb)
+            if not self.xorbs.has(term.xorb, index.stored[-1]):
+                with self._db() as own:  # the client remembers it, and would not send it again
+                    self.renew(own)
+                raise _missing(term.xorb)
             if term.end > len(index) or term.size != index.size(term.first, term.end):
                 raise invalid(f"Corrupt shard: xorb {term.xorb} has no such chunks")
         return [self._check_file(db, file) for file in said.files]
@@ -213,7 +223,7 @@ class XetStore:
             .limit(MOST_HOLDERS)
         )
         for found, holder in db.execute(holding):
-            if _reads(db, caller, holder):
+            if _reads(db, caller, holder) and self.is_whole(db, db.get(XetFile, found.sha256)):
                 shown: dict[str, set[int]] = {}
                 for term in self._terms(db, found.sha256, found.start):
                     if term.xorb not in shown and len(shown) == MOST_XORBS:
@@ -234,6 +244,12 @@ class XetStore:
         """The file by its Xet hash, if it came to the repo so."""
         held = exists().where(RepoObject.repo_id == repo.id, RepoObject.xet, RepoObject.sha256 == XetFile.sha256)
         return db.scalar(select(XetFile).where(XetFile.hash == digest, held))
+
+    def is_whole(self, db: Session, file: XetFile) -> bool:
+        """Whether all xorbs of the file are there, in their full length."""
+        used = select(XetTerm.xorb).where(XetTerm.sha256 == file.sha256)
+        xorbs = db.execute(select(Xorb.hash, Xorb.size).where(Xorb.hash.in_(used)))
+        return all(self.xorbs.has(digest, size) for digest, size in xorbs)
 
     def pieces(self, file: XetFile, start: int, end: int) -> Iterator[tuple[int, Piece]]:
         """What makes up the bytes from `start` to before `end`: each piece with its own start in the file."""
@@ -258,13 +274,16 @@ class XetStore:
         return db.scalars(wanted.order_by(XetTerm.start))
 
     def contents(self, digest: str, first: int, end: int) -> Iterator[bytes]:
-        """The contents of a xorb's chunks from `first` to before `end`, one by one. Raises HubError 400."""
+        """The contents of a xorb's chunks from `first` to before `end`, one by one. Raises HubError 400 or 404."""
+        index = self._index(digest)
         try:
             file = self.xorbs.path(digest).open("rb")
         except FileNotFoundError as error:
             raise _missing(digest) from error
         with file:
-            yield from xorb.contents(file, self._index(digest), first, end)
+            if os.fstat(file.fileno()).st_size != index.stored[-1]:
+                raise damaged(f"Xorb {digest}")
+            yield from xorb.contents(file, index, first, end)
 
 
 class XetContent:
