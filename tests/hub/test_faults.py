@@ -22,11 +22,13 @@ import pytest
 from huggingface_hub import CommitOperationAdd
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
 from sqlalchemy import select
+from typer.testing import CliRunner
 
 from tests.hub.conftest import PATHSHALA, TOKENS, Address, MortalHub
 from tests.hub.test_git import GIT_LFS, Git
 from tests.hub.test_xet import Client
 from utils.hub import care, limits
+from utils.hub.cli import app
 from utils.hub.hub import Hub
 from utils.hub.serve import serve
 from utils.hub.tables import Repo
@@ -40,8 +42,8 @@ def sha256(content: bytes) -> str:
 
 def checked(data: Path) -> tuple[int, str]:
     """Exit status of `pathshala hub check`, and all that it says."""
-    done = subprocess.run([PATHSHALA, "hub", "check", "--data", data], capture_output=True, text=True, timeout=60)
-    return done.returncode, done.stdout + done.stderr
+    done = CliRunner().invoke(app, ["check", "--data", str(data)])
+    return done.exit_code, done.output
 
 
 def assert_whole(data: Path) -> None:
@@ -354,8 +356,12 @@ def test_on_a_full_disk_it_refuses_and_goes_on_reading(small_disk, tmp_path):
 
     assert sent("first") == set(ways) and by_discussion("first", b"")
     reads()
+    token = http.get(f"/api/models/{repo}/xet-write-token/main").json()
     small_disk.fill(0)
     assert sent("none") == set()
+    login = {"Authorization": f"Bearer {token['accessToken']}"}
+    xorb = f"{token['casUrl']}/v1/xorbs/default/{'0' * 64}"
+    assert not _taken(http.post(xorb, content=chance.randbytes(30_000), headers=login)), "also with a token from before"
     started = time.monotonic()
     with pytest.raises(HfHubHTTPError, match="disk is full"):
         api.upload_file(repo_id=repo, path_in_repo="x.txt", path_or_fileobj=b"one line")
@@ -561,11 +567,9 @@ def made(mortal_hub, tmp_path) -> Iterator[tuple[MortalHub, Client]]:
 
 
 def gc(data: Path, *options: str) -> str:
-    done = subprocess.run(
-        [PATHSHALA, "hub", "gc", "--data", data, *options], capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    done = CliRunner().invoke(app, ["gc", "--data", str(data), *options])
+    assert done.exit_code == 0, done.output
+    return done.output
 
 
 def bytes_of(data: Path) -> set[str]:

@@ -3,7 +3,7 @@
 As on the real Hub they may call the API, and read and send files, by a token that they have; never with the visitor's
 cookie, which no route of the API reads and which a browser keeps back where an answer allows no credentials. A page,
 a form or a lease opens to nobody else. On a student's own machine any website can so read what the Hub shows to those
-without a token, its public repos; that it asks about a server in the local network, the browser tells the student.
+without a token, its public repos; some browsers ask the student first, others do not.
 """
 
 import re

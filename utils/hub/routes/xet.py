@@ -6,6 +6,7 @@ meanwhile is gone at once. Each account has an address of its own (`xet_access.a
 refer to chunks that only another account has sent.
 """
 
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from operator import attrgetter
@@ -18,7 +19,7 @@ from itsdangerous import BadSignature
 from sqlalchemy.orm import Session
 
 from utils.hub.accounts import Caller
-from utils.hub.errors import HubError, bad_credentials, damaged, entry_not_found, forbidden, repo_not_found
+from utils.hub.errors import HubError, bad_credentials, damaged, disk_full, entry_not_found, forbidden, repo_not_found
 from utils.hub.objects import PlainContent
 from utils.hub.routes import xet_access
 from utils.hub.routes.call import AnyCall, Call, InApi, RepoCall, Revision, token_of
@@ -45,6 +46,9 @@ def read_token(call: InApi, revision: Revision) -> JSONResponse:
 
 @router.get("/api/{kind:kind}/{repo:repo}/xet-write-token/{revision}")
 def write_token(call: InApi, revision: Revision) -> JSONResponse:
+    # At a full disk's 507 of the store clients try again for minutes; at that of the token they end, and tell it.
+    if shutil.disk_usage(call.hub.data).free < xorb.LARGEST_CHUNK:
+        raise disk_full()
     # Where a pull request is to be opened the client knows no revision, and says so.
     with committing(call, "main" if revision == "None" else revision) as (db, repo, caller):
         return _token(call, db, WRITE if caller.may_write(db, repo) else PROPOSE, repo, caller)
