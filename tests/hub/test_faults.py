@@ -227,11 +227,6 @@ def test_killed_under_load_it_keeps_what_xet_git_and_lfs_were_promised(mortal_hu
     killed_under_load(mortal_hub, tmp_path, lives=5, seed=1)
 
 
-@pytest.mark.slow
-def test_killed_under_load_forty_times_it_keeps_what_was_promised(mortal_hub, tmp_path):
-    killed_under_load(mortal_hub, tmp_path, lives=40, seed=2)
-
-
 # A full disk
 
 
