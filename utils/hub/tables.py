@@ -64,10 +64,11 @@ class Token(Table):
 class Repo(Table):
     __tablename__ = "repos"
     # An id is never given twice: a link that was signed for a deleted repo must not open the next one.
-    # A page of a listing reads as many rows as it shows, in the order of one of these; so does a page of one owner.
+    # A page of a listing reads as many rows as it shows, in the order of one of these. The first one also holds what
+    # searches and the count of likes go through all repos for.
     __table_args__ = (
         UniqueConstraint("kind", "key"),
-        Index("ix_repos_last_modified", "kind", "last_modified"),
+        Index("ix_repos_last_modified", "kind", "last_modified", "private", "owner_id", "key"),
         Index("ix_repos_created_at", "kind", "created_at"),
         Index("ix_repos_downloads", "kind", "downloads"),
         Index("ix_repos_owner_id", "owner_id"),
