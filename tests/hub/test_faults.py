@@ -227,6 +227,11 @@ def test_killed_under_load_it_keeps_what_xet_git_and_lfs_were_promised(mortal_hu
     killed_under_load(mortal_hub, tmp_path, lives=5, seed=1)
 
 
+@pytest.mark.slow
+def test_killed_under_load_forty_times_it_keeps_what_was_promised(mortal_hub, tmp_path):
+    killed_under_load(mortal_hub, tmp_path, lives=40, seed=2)
+
+
 # A full disk
 
 
@@ -367,7 +372,7 @@ def test_on_a_full_disk_it_refuses_and_goes_on_reading(small_disk, tmp_path):
     assert not all(by_discussion(f"no room {n}", chance.randbytes(30_000)) for n in range(200))
     reads()
     small_disk.make_room()
-    for room in (4, 12, 24, 48, 96, 160):
+    for room in (4, 24, 96, 160):
         small_disk.fill(room)
         sent(f"left-{room}")
         by_discussion(f"left {room}", chance.randbytes(30_000))

@@ -46,11 +46,11 @@ def read_token(call: InApi, revision: Revision) -> JSONResponse:
 
 @router.get("/api/{kind:kind}/{repo:repo}/xet-write-token/{revision}")
 def write_token(call: InApi, revision: Revision) -> JSONResponse:
-    # At a full disk's 507 of the store clients try again for minutes; at that of the token they end, and tell it.
-    if shutil.disk_usage(call.hub.data).free < xorb.LARGEST_CHUNK:
-        raise disk_full()
     # Where a pull request is to be opened the client knows no revision, and says so.
     with committing(call, "main" if revision == "None" else revision) as (db, repo, caller):
+        # At a full disk's 507 of the store clients try again for minutes; at that of the token they end, and tell it.
+        if shutil.disk_usage(call.hub.data).free < xorb.LARGEST_CHUNK:
+            raise disk_full()
         return _token(call, db, WRITE if caller.may_write(db, repo) else PROPOSE, repo, caller)
 
 
