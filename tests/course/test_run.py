@@ -135,6 +135,7 @@ def test_no_terminal_no_bar(series):
     assert series.process.stderr == ""
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_the_kernel_and_reports_what_has_run(tmp_path):
     write(tmp_path, "01_quick", "x = 1")
     write(tmp_path, "02_endless", "import os, time\nopen('pid', 'w').write(str(os.getpid()))", "time.sleep(600)")

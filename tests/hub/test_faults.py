@@ -223,6 +223,7 @@ def killed_under_load(hub: MortalHub, home: Path, lives: int, seed: int) -> None
     assert_whole(hub.data)
 
 
+@pytest.mark.slow
 def test_killed_under_load_it_keeps_what_xet_git_and_lfs_were_promised(mortal_hub, tmp_path):
     killed_under_load(mortal_hub, tmp_path, lives=5, seed=1)
 
@@ -295,6 +296,7 @@ def _answers(hub: Address) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_on_a_full_disk_it_refuses_and_goes_on_reading(small_disk, tmp_path):
     hub, chance = small_disk.hub, random.Random(4)
     api, http = hub.api("rahim"), hub.http("rahim")
@@ -661,6 +663,7 @@ def test_a_kill_between_forgetting_and_discarding_loses_nothing(made, tmp_path):
     assert_whole(data)
 
 
+@pytest.mark.slow
 def test_gc_beside_uploads_takes_nothing_that_was_acknowledged(mortal_hub, tmp_path):
     hub = mortal_hub
     store = Hub(hub.data)

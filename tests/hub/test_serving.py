@@ -191,6 +191,7 @@ def check(http: httpx.Client, writer: Writer) -> None:
     assert answer.status_code == 200
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_loses_nothing(mortal_hub):
     killed_again_and_again(mortal_hub, lives=12, seed=1)
 

@@ -47,6 +47,7 @@ def test_runs_against_a_class_hub_without_login(tmp_path):
     assert not (tmp_path / "out" / "workspaces" / CHAPTERS[0].stem / "hub").exists()  # no local Hub beside it
 
 
+@pytest.mark.slow
 def test_asking_for_a_missing_gpu_fails_in_words(tmp_path):
     process, (row,) = run(tmp_path, "--device", "cuda", CUDA_VISIBLE_DEVICES="-1")
     assert process.returncode == 1 and row["state"] == "failed"
