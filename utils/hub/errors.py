@@ -45,6 +45,11 @@ def forbidden(message: str) -> HubError:
     return HubError(403, message)
 
 
+def no_write(caller_can_write: bool, otherwise: str) -> HubError:
+    """The refusal of a change: the token may change nothing at all, or the caller not this."""
+    return forbidden(otherwise if caller_can_write else "this token is read-only: use one with write permission")
+
+
 def repo_not_found() -> HubError:
     return HubError(404, "Repository not found", "RepoNotFound")
 

@@ -15,7 +15,14 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-TITLES = {401: "আগে login করো", 403: "অনুমতি নেই", 404: "এখানে কিছু নেই", 429: "একটু থামো"}
+# Of a refusal: its title, and the way out.
+REFUSALS = {
+    401: ("আগে login করো", "উপরে login এ click করো। token টা ভুল হলে বা বাতিল হলে নতুন একটা নাও।"),
+    403: ("অনুমতি নেই", "এই account বা token দিয়ে এটা করা যায় না। repo র মালিককে বলো, নয়তো write token দিয়ে login করো।"),
+    404: ("এখানে কিছু নেই", "ঠিকানার বানান মেলাও। repo টা private হলে যে দেখতে পারে, তার account দিয়ে login করো।"),
+    429: ("একটু থামো", "অল্প সময়ে অনেক request এসেছে। একটু পরে আবার চেষ্টা করো।"),
+}
+OTHER = ("হলো না", "নিচের কথাটা পড়ো, তারপর আবার চেষ্টা করো।")
 
 templates = Environment(loader=FileSystemLoader(Path(__file__).with_name("pages")), autoescape=True)
 
@@ -40,4 +47,7 @@ def wants_html(request: Request) -> bool:
 
 
 def error_page(error: HubError) -> HTMLResponse:
-    return page("message.html", error.status, title=TITLES.get(error.status, "হলো না"), text=error.message)
+    title, way_out = REFUSALS.get(error.status, OTHER)
+    shown = page("message.html", error.status, title=title, way_out=way_out, text=error.message)
+    shown.headers.update(error.all_headers)
+    return shown

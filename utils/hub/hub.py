@@ -440,7 +440,7 @@ class Hub:
         if db.execute(insert(RepoObject).prefix_with("OR IGNORE").values(row)).rowcount == 0 and xet:
             same = (RepoObject.repo_id == repo.id, RepoObject.sha256 == sha256)
             db.execute(update(RepoObject).where(*same).values(xet=True))
-        # Writing waited for whoever was `forgetting`: looked at again, the file is there to stay.
+        # Writing waited for whoever might `discard` it: looked at again, the file is there to stay.
         if self.content(db, sha256) is None:
             raise just_deleted()
         return content.size

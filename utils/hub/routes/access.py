@@ -14,13 +14,12 @@ from pydantic import BaseModel, Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from utils.hub import accounts
-from utils.hub.errors import HubError, forbidden, invalid
+from utils.hub.errors import HubError, invalid
 from utils.hub.html import HEADERS, wants_html
-from utils.hub.routes.accounts import iso
+from utils.hub.routes.accounts import iso, named, person
 from utils.hub.routes.call import PREFIXES, InApi, next_page
 from utils.hub.routes.visitor import OnRepo
-from utils.hub.tables import AccessRequest, Account, Repo
+from utils.hub.tables import AccessRequest, Repo
 
 router = APIRouter()
 Status = Literal["pending", "accepted", "rejected"]
@@ -59,10 +58,7 @@ async def ask(call: OnRepo) -> Response:
 
 
 def _ask(call: OnRepo, fields: dict) -> dict:
-    with call.reading() as (db, repo):
-        caller = call.signed_in(db)
-        if not caller.can_write:
-            raise forbidden("this token is read-only: use one with write permission")
+    with call.discussing() as (db, repo, caller):
         _gated(repo)
         request = db.get(AccessRequest, (repo.id, caller.account.id))
         if request is None:
@@ -103,20 +99,11 @@ def _gated(repo: Repo) -> None:
 
 
 def _shown(request: AccessRequest) -> dict:
-    account = request.account
     shown = {
         "requestId": _id(request),
         "status": request.status,
         "timestamp": iso(request.asked_at),
-        "user": {
-            "_id": f"{account.id:024x}",
-            "user": account.name,
-            "fullname": account.fullname,
-            "email": None,
-            "avatarUrl": "",
-            "isPro": False,
-            "type": "user",
-        },
+        "user": person(request.account),
     }
     return shown | {"fields": request.fields} if request.fields else shown
 
@@ -150,16 +137,9 @@ def _wanted(db: Session, repo: Repo, wish: Decision) -> AccessRequest | None:
     if (wish.user is None) == (wish.requestId is None):
         raise invalid('Name the request by either "user" or "requestId"')
     if wish.user is not None:
-        return db.get(AccessRequest, (repo.id, _user(db, wish.user).id))
+        return db.get(AccessRequest, (repo.id, named(db, wish.user, "user").id))
     listed = db.scalars(select(AccessRequest).where(AccessRequest.repo_id == repo.id))
     return next((request for request in listed if _id(request) == wish.requestId), None)
-
-
-def _user(db: Session, name: str) -> Account:
-    user = accounts.find(db, name)
-    if user is None or user.kind != "user":
-        raise HubError(404, f"No such user: {name}")
-    return user
 
 
 class Grant(BaseModel):
@@ -171,7 +151,7 @@ def grant(call: InApi, wish: Grant) -> dict:
     """Gives access to somebody who did not ask."""
     with call.writing() as (db, repo, _caller):
         _gated(repo)
-        user = _user(db, wish.user)
+        user = named(db, wish.user, "user")
         request = db.get(AccessRequest, (repo.id, user.id))
         if request and request.status == "accepted":
             raise invalid(f"{user.name} already has access to {repo.full_name}")

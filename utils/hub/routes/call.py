@@ -2,8 +2,8 @@
 
 import base64
 import binascii
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Annotated, Literal
 from urllib.parse import quote, unquote
 
@@ -14,11 +14,12 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from utils.hub import accounts
 from utils.hub.accounts import Caller
-from utils.hub.errors import Moved, bad_credentials, forbidden, gated, repo_not_found, unauthorized
+from utils.hub.errors import Moved, bad_credentials, gated, no_write, repo_not_found, unauthorized
 from utils.hub.hub import Hub
 from utils.hub.tables import AccessRequest, Repo
 
 Kinds = Literal["models", "datasets", "spaces"]
+Permission = Callable[[Caller, Session, Repo], bool]
 PREFIXES = ("", "datasets/", "spaces/")  # of a repo's own pages and files: models stand at the root
 # Routing happens on the raw path, where "refs%2Fpr%2F1" is one segment; handlers want it decoded.
 Revision = Annotated[str, Path(), AfterValidator(unquote)]
@@ -103,20 +104,19 @@ class RepoCall(Call):
             yield db, repo
 
     @contextmanager
-    def writing(self) -> Iterator[tuple[Session, Repo, Caller]]:
-        """The repo, if the caller may change it. Raises HubError 401 or 403."""
+    def _changing(self, may: Permission, refusal: str) -> Iterator[tuple[Session, Repo, Caller]]:
         with self.hub.db() as db:
             caller = self.caller(db)
             repo = self._find(db, caller)
             if caller is None:
                 raise unauthorized()
-            if not caller.may_write(db, repo):
-                raise forbidden(
-                    f"you don't have the required permissions to write to {repo.full_name}"
-                    if caller.can_write
-                    else "this token is read-only: use one with write permission"
-                )
+            if not may(caller, db, repo):
+                raise no_write(caller.can_write, refusal.format(repo.full_name))
             yield db, repo, caller
+
+    def writing(self) -> AbstractContextManager[tuple[Session, Repo, Caller]]:
+        """The repo, if the caller may change it. Raises HubError 401 or 403."""
+        return self._changing(Caller.may_write, "you don't have the required permissions to write to {}")
 
     @contextmanager
     def discussing(self, *, files: bool = False) -> Iterator[tuple[Session, Repo, Caller]]:
@@ -124,20 +124,11 @@ class RepoCall(Call):
 
         Raises HubError 401 or 403.
         """
-        with self.hub.db() as db:
-            caller = self.caller(db)
-            repo = self._find(db, caller)
-            if caller is None:
-                raise unauthorized()
-            if not caller.may_discuss(db, repo):
-                raise forbidden(
-                    f"this token may not write in the discussions of {repo.full_name}"
-                    if caller.can_write
-                    else "this token is read-only: use one with write permission"
-                )
+        with self._changing(Caller.may_discuss, "this token may not take part in the discussions of {}") as granted:
+            db, repo, caller = granted
             if files and not caller.may_read_files(db, repo):
                 raise gated(repo.full_name, _asked(db, repo, caller))
-            yield db, repo, caller
+            yield granted
 
     def _find(self, db: Session, caller: Caller | None) -> Repo:
         repo = self.hub.find(db, self.kind, self.repo_id)

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from utils.hub import accounts
 from utils.hub.accounts import Caller
-from utils.hub.errors import HubError, conflict, forbidden, invalid, not_served, repo_not_found
+from utils.hub.errors import HubError, conflict, forbidden, invalid, no_write, not_served, repo_not_found
 from utils.hub.routes.accounts import iso
 from utils.hub.routes.call import AnyCall, Call, next_page
 from utils.hub.routes.listing import visible
@@ -76,10 +76,8 @@ def _not_found() -> HubError:
 
 def _check_writer(db: Session, caller: Caller, owner: Account) -> None:
     if not caller.may_create(db, owner):
-        raise forbidden(
-            f"you don't have the required permissions to change collections of {owner.name}"
-            if caller.can_write
-            else "this token is read-only: use one with write permission"
+        raise no_write(
+            caller.can_write, f"you don't have the required permissions to change collections of {owner.name}"
         )
 
 
