@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
 from utils.hub.local import HubFailed, LocalHub
-from utils.notebook import environment, workspace
+from utils.notebook import environment, router, workspace
 from utils.notebook.environment import StartError
 from utils.notebook.plots import use_bangla_font
 
@@ -99,6 +99,7 @@ def _use_local(local: LocalHub) -> tuple[str, str]:
     hf_home = local.home / "hf"
     environment.check_imported(local.url, hf_home)
     environment.use_course_hub(local.url, hf_home)
+    router.lead_home(local.url)
     environment.save_token(hf_home, local.token)
     _hold(local)
     return local.url, "student"
@@ -117,6 +118,7 @@ def _use_remote(url: str) -> tuple[str, str | None]:
     if url == PUBLIC:
         environment.check_imported(url, None)
         environment.use_public_hub(url)
+        router.lead_home(None)
         _hold(None)
         from huggingface_hub import get_token  # the real account: environment, file or Colab's secret
 
@@ -127,6 +129,7 @@ def _use_remote(url: str) -> tuple[str, str | None]:
     token = hf_home / "token"
     user = _whoami(url, token.read_text().strip() if token.exists() else None, needed=True)
     environment.use_course_hub(url, hf_home)
+    router.lead_home(url)
     _hold(None)
     return url, user
 
