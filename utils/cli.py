@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from utils.course.tree import CourseError
 from utils.hub.cli import app as hub_app
 from utils.hub.local import HubFailed
+from utils.starter.cli import app as starter_app
 
 for stream in (sys.stdout, sys.stderr):
     # A pipe on Windows has the country's encoding, which cannot hold Bangla.
@@ -36,6 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(hub_app, name="hub")
+app.add_typer(starter_app, name="starter")
 
 
 @app.command()
