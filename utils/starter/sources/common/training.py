@@ -35,6 +35,7 @@ def fit(
     steps: int,
     rate: float,
     embedding_rate: float | None = None,
+    embeddings: Sequence[Tensor] | None = None,
     weight_decay: float = 0.01,
     warmup: float = 0.1,
 ) -> None:
@@ -45,13 +46,15 @@ def fit(
         loss_of: a batch → the loss, a scalar.
         rate: the highest learning rate.
         embedding_rate: the same for embeddings: a word's vector is touched only by the batches that hold the word.
+        embeddings: which weights these are; without it, those of every embedding layer.
         warmup: share of the steps in which the rate rises.
     """
-    embeddings = [m.weight for m in model.modules() if isinstance(m, nn.Embedding) and m.weight.requires_grad]
+    if embeddings is None:
+        embeddings = [m.weight for m in model.modules() if isinstance(m, nn.Embedding) and m.weight.requires_grad]
     known = {id(weight) for weight in embeddings}
     shared = [weight for weight in model.parameters() if weight.requires_grad and id(weight) not in known]
     rates = [embedding_rate or rate, rate]
-    groups = [{"params": embeddings, "lr": rates[0]}, {"params": shared, "lr": rates[1]}]
+    groups = [{"params": list(embeddings), "lr": rates[0]}, {"params": shared, "lr": rates[1]}]
     optimizer = torch.optim.AdamW(groups, fused=True, weight_decay=weight_decay)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps, pct_start=warmup)
     model.train()

@@ -3,19 +3,9 @@
 from pathlib import Path
 from string import Template
 
+from utils.starter.sources.common.cards import bangla
+
 from .lexicon import HERE, written_sentences
-
-BANGLA_DIGITS = str.maketrans("0123456789", "০১২৩৪৫৬৭৮৯")
-
-
-def lakh(number: int) -> str:
-    """Return the number in Bangla digits with Bangla grouping: 572530 gives ৫,৭২,৫৩০."""
-    head, tail = divmod(number, 1000)
-    text = f"{tail:03d}" if head else str(tail)
-    while head:
-        head, pair = divmod(head, 100)
-        text = f"{pair:02d},{text}" if head else f"{pair},{text}"
-    return text.translate(BANGLA_DIGITS)
 
 
 def write(
@@ -32,26 +22,26 @@ def write(
     negated = sum(row[2] for row in test)
     values = {
         "parameters": f"{parameters:,}",
-        "parameters_bn": lakh(parameters),
+        "parameters_bn": bangla(parameters),
         "weights_mb": f"{weights / 1e6:.1f}",
         "sentences": f"{sentences:,}",
-        "sentences_bn": lakh(sentences),
+        "sentences_bn": bangla(sentences),
         "by_hand": f"{by_hand:,}",
-        "by_hand_bn": lakh(by_hand),
+        "by_hand_bn": bangla(by_hand),
         "test": len(test),
-        "test_bn": lakh(len(test)),
+        "test_bn": bangla(len(test)),
         "negated": negated,
-        "negated_bn": lakh(negated),
+        "negated_bn": bangla(negated),
         "minutes": f"{minutes:.0f}",
-        "minutes_bn": lakh(round(minutes)),
+        "minutes_bn": bangla(round(minutes)),
     }
     for name, key in (("miniature", "own"), ("words", "words"), ("words and pairs", "pairs")):
         overall, on_negation = measured[name]
         values |= {
             f"{key}_all": f"{overall:.4f}",
             f"{key}_neg": f"{on_negation:.4f}",
-            f"{key}_all_bn": lakh(round(overall * len(test))),
-            f"{key}_neg_bn": lakh(round(on_negation * negated)),
+            f"{key}_all_bn": bangla(round(overall * len(test))),
+            f"{key}_neg_bn": bangla(round(on_negation * negated)),
         }
     template = Template((HERE / "card.md").read_text(encoding="utf-8"))
     (repo / "README.md").write_text(template.substitute(values), encoding="utf-8")

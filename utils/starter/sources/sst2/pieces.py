@@ -6,7 +6,7 @@ same seed gives other weights. Run (only to learn new ones): python -m utils.sta
 
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from . import data, train
+from . import build, data
 from .tokenizer import PIECES, SPECIAL, count_words
 
 COUNT = 1_200
@@ -14,7 +14,7 @@ COUNT = 1_200
 
 def main() -> None:
     """Write the pieces, a line each, in the order of the vocabulary."""
-    texts = [text for text, _ in data.training_set(train.SENTENCES, train.SEED)]
+    texts = [text for text, _ in data.training_set(build.SENTENCES, build.SEED)]
     wordpiece = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     wordpiece.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     trainer = trainers.WordPieceTrainer(vocab_size=COUNT, special_tokens=SPECIAL, show_progress=False)
