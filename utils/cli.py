@@ -113,3 +113,43 @@ def release(
     from utils.course.release import release
 
     release(names)
+
+
+@app.command()
+def lint(fix: Annotated[bool, typer.Option("--fix", help="যা যন্ত্র নিজেই সারাতে পারে, সারাও।")] = False) -> None:
+    """অধ্যায় আর অনুশীলন নিয়ম মেনে লেখা কি না দেখো: এক লাইনে একটা ভুল, কোথায়, কী, কীভাবে সারবে।"""
+    from utils.course.lint import lint
+    from utils.course.lint.repair import repair
+
+    if fix:
+        for name in repair():
+            typer.echo(f"সারানো: {name}")
+    findings = lint()
+    for finding in findings:
+        typer.echo(str(finding))
+    if findings:
+        typer.secho(f"✗ {len(findings)}টা ভুল।", fg="red", err=True)
+        raise typer.Exit(1)
+    typer.echo("✓ সব notebook নিয়ম মেনে লেখা।")
+
+
+@app.command()
+def prove(
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="কোন অনুশীলনগুলো। না দিলে সবগুলো।")] = None,
+) -> None:
+    """পরীক্ষাগুলো ঠিকমতো নম্বর দেয় কি না প্রমাণ করো: সমাধান পুরো পায়, খালি খাতা শূন্য, প্রতিটা ভুল উত্তর নিজের ইঙ্গিত।"""
+    from utils.course.prove import prove
+
+    tried, failed = 0, 0
+    for verdict in prove(names):
+        tried += 1
+        if not verdict.holds:
+            failed += 1
+            typer.secho(
+                f"✗ {verdict.assignment} · {verdict.task} · {verdict.answer}: {verdict.earned:g}/{verdict.points:g}, "
+                f"দেখাল: {verdict.said or 'কিছু না'}",
+                fg="red",
+            )
+    typer.echo(f"{'✗' if failed else '✓'} {tried}টা উত্তর দেখা হলো, {failed}টায় নম্বর বা ইঙ্গিত ঠিক না।")
+    if failed:
+        raise typer.Exit(1)

@@ -1,7 +1,7 @@
 """Release exercises: the students' copy of each assignment in `solutions/`, made by nbgrader itself."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,10 +12,12 @@ class ReleaseError(CourseError):
     """An assignment that cannot be released."""
 
 
-def release(names: Iterable[str] | None = None, course: Path | None = None) -> list[Path]:
+def release(
+    names: Iterable[str] | None = None, course: Path | None = None, say: Callable[[str], None] = print
+) -> list[Path]:
     """Write `exercises/NAME/` from `solutions/NAME/`, for each name or for every assignment. Returns the new folders.
 
-    What stood in `exercises/NAME/` is replaced as a whole, and only after nbgrader has succeeded.
+    What stood in `exercises/NAME/` is replaced as a whole, and only after nbgrader has succeeded. `say` hears of each.
 
     Raises:
         ReleaseError: there is no such assignment, or nbgrader could not make it.
@@ -31,7 +33,7 @@ def release(names: Iterable[str] | None = None, course: Path | None = None) -> l
     released = []
     for name in wanted:
         released.append(_release_one(name, course))
-        print(f"exercises/{name} তৈরি।", flush=True)
+        say(f"exercises/{name} তৈরি।")
     return released
 
 
