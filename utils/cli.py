@@ -108,11 +108,23 @@ def repo(
 @app.command()
 def release(
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="কোন অনুশীলনগুলো। না দিলে সবগুলো।")] = None,
+    student: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="পুরো course এর শিক্ষার্থী-সংস্করণ লেখো এই নতুন folder এ।")
+    ] = None,
 ) -> None:
-    """solutions/ থেকে শিক্ষার্থীদের exercises/ বানাও।"""
-    from utils.course.release import release
+    """solutions/ থেকে শিক্ষার্থীদের exercises/ বানাও।
 
-    release(names)
+    --student DIR দিলে course টা DIR এ লেখে: সমাধান, লুকানো পরীক্ষা আর ভুল উত্তরের তালিকা ছাড়া।
+    """
+    from utils.course.release import release, student_edition
+
+    if student is None:
+        release(names)
+        return
+    if names:
+        raise typer.BadParameter("শিক্ষার্থী-সংস্করণে সব অনুশীলনই যায়: NAME ছাড়া চালাও।")
+    student_edition(student)
+    typer.echo(f"শিক্ষার্থী-সংস্করণ তৈরি: {student}")
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """Every assignment, with the real nbgrader: what students get, and what the grader makes of right and wrong answers."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,9 +16,11 @@ from nbformat.v4 import new_code_cell
 from nbgrader.apps import NbGraderAPI
 from nbgrader.validator import Validator
 from traitlets.config import Config, PyFileConfigLoader
+from typer.testing import CliRunner
 
+from utils.cli import app
 from utils.course.prove import REFERENCE, UNTOUCHED, prove
-from utils.course.release import release
+from utils.course.release import release, student_edition
 from utils.course.tree import ROOT, CourseError
 
 NAMES = sorted(path.parent.name for path in ROOT.glob("solutions/*/wrong_answers.yml"))
@@ -101,6 +104,29 @@ def test_students_get_no_solution_and_no_hidden_test(name: str) -> None:
             stub = "raise NotImplementedError" if cell.cell_type == "code" else "এখানে তোমার উত্তর লেখো।"
             assert stub in released[cell_id].source
         assert not released[cell_id].get("outputs")
+
+
+def test_the_students_edition_gives_nothing_away(tmp_path: Path) -> None:
+    edition = tmp_path / "edition"
+    done = CliRunner().invoke(app, ["release", "--student", str(edition)])
+    assert done.exit_code == 0, done.output
+    assert {path.name for path in edition.iterdir()} >= {"chapters", "exercises", "utils", "Makefile", "README.md"}
+    assert not (edition / "solutions").exists() and not list(edition.rglob("wrong_answers.yml"))
+    assert contents(edition / "exercises") == contents(ROOT / "exercises")
+    for path in edition.rglob("*.ipynb"):
+        assert "BEGIN SOLUTION" not in path.read_text(encoding="utf-8")
+        assert "HIDDEN TESTS" not in path.read_text(encoding="utf-8")
+    again = CliRunner().invoke(app, ["release", "--student", str(edition)])
+    assert again.exit_code == 2 and "খালি না" in again.output
+
+
+def test_the_students_edition_runs(tmp_path: Path) -> None:
+    """Its own files are enough: the command is run from there, with its `utils` and not ours."""
+    student_edition(tmp_path / "edition")
+    script = "from utils.course.tree import ROOT, notebooks, root; print(root(), len(notebooks(ROOT / 'chapters')))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path / "edition", capture_output=True, text=True)
+    chapters = len(list(ROOT.glob("chapters/*.ipynb")))
+    assert done.stdout.split() == [str((tmp_path / "edition").resolve()), str(chapters)], done.stderr
 
 
 @dataclass

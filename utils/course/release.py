@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from utils.course.tree import CourseError, root
+from utils.course.tree import CourseError, notebooks, root
 
 
 class ReleaseError(CourseError):
@@ -62,3 +62,35 @@ def _release_one(name: str, course: Path) -> Path:
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(workspace / "exercises" / name, target)
     return target
+
+
+# What students get of the course: to read, run and solve it, and to make it again on their own computer.
+EDITION = ("chapters", "exercises", "utils", "pyproject.toml", "environment.yml", "requirements.txt", "Makefile")
+EDITION += ("README.md", "LICENSE", "LICENSE-text")
+AUTHORS_ONLY = (".ipynb_checkpoints", "__pycache__", "*.pyc", ".new-*", "gradebook.db")
+
+
+def student_edition(folder: Path, course: Path | None = None) -> list[str]:
+    """Write the course for students into `folder`: no solutions, no hidden tests, no wrong answers.
+
+    The exercises are made anew from solutions/ and looked through before anything is written. Returns what was written.
+
+    Raises:
+        ReleaseError: the folder is not empty, or an exercise would give something away.
+    """
+    course = course or root()
+    if folder.exists() and any(folder.iterdir()):
+        raise ReleaseError(f"{folder} খালি না। একটা নতুন folder এর নাম দাও, যাতে পুরোনো কিছু থেকে না যায়।")
+    release(course=course, say=lambda _line: None)
+    for notebook in notebooks(course / "exercises"):
+        text = notebook.read_text(encoding="utf-8")
+        if leak := next((mark for mark in ("BEGIN SOLUTION", "HIDDEN TESTS") if mark in text), None):
+            raise ReleaseError(f"{notebook.relative_to(course)} এ {leak} রয়ে গেছে। solutions/ এর সেই cell টা দেখো।")
+    folder.mkdir(parents=True, exist_ok=True)
+    ignore = shutil.ignore_patterns(*AUTHORS_ONLY)
+    for name in EDITION:
+        if (course / name).is_dir():
+            shutil.copytree(course / name, folder / name, ignore=ignore)
+        else:
+            shutil.copy(course / name, folder / name)
+    return list(EDITION)
