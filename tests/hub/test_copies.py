@@ -7,7 +7,7 @@ import sys
 import uuid
 
 import pytest
-from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete
+from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, Volume
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
 
@@ -122,7 +122,9 @@ def test_who_may_duplicate_where(hub, api, repo, target):
         with hub.http("rahim") as http:
             assert http.post(f"/api/models/{repo}/duplicate", json=body).status_code == 400, body
     with refused(501):
-        api.duplicate_repo(space, f"{space}-2", repo_type="space", space_secrets=[{"key": "K", "value": "v"}])
+        api.duplicate_repo(
+            space, f"{space}-2", repo_type="space", space_volumes=[Volume(type="model", source="a/b", mount_path="/x")]
+        )
     assert not hub.api().repo_exists(target)
     assert {*(hub.data / "repos").iterdir()} == before, "what is refused leaves no folder"
 

@@ -18,6 +18,7 @@ REAL = {
     "path": "folder/x",
     "number": 1,
     "status": "pending",
+    "log": "run",
 }
 
 

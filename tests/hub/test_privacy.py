@@ -15,13 +15,14 @@ from huggingface_hub.errors import RepositoryNotFoundError
 KINDS = ("models", "datasets", "spaces")
 # What the routes' other parameters and their bodies are: valid ones, so that nothing else is the reason to refuse.
 SLOTS = {"revision": "main", "branch": "dev", "tag": "v1", "path": "folder", "status": "pending"}
-SLOTS |= {"num": "1", "event_id": "0" * 24, "task": "fill-mask"}
+SLOTS |= {"num": "1", "event_id": "0" * 24, "task": "fill-mask", "log": "run"}
 # What everybody who may read a repo, and has a token that writes, may do in it.
 FOR_READERS = ("/ask-access", "/discussions", "/objects/batch", "/like", "/duplicate")
 # What changes nothing, though it is a POST: asking a model needs no token that writes.
 ONLY_ASKS = ("paths-info", "/chat/completions", "/pipeline/")
 # Refusals by which a repo shows that it was found.
 MEANT_FOR_OTHERS = ("is not gated", "Comment not found", "has no pipeline_tag", "its card says None")
+MEANT_FOR_OTHERS += ("nor put to sleep",)
 NDJSON = b'{"key": "header", "value": {"summary": "x"}}\n{"key": "file", "value": {"path": "x", "content": "x"}}\n'
 BODIES = {
     "preupload": {"json": {"files": [{"path": "x", "size": 1, "sample": ""}]}},
@@ -41,6 +42,10 @@ BODIES = {
     "settings": {"json": {"private": False}},
     "tag": {"json": {"tag": "v2"}},
     "branch": {"json": {}},
+    "secrets": {"json": {"key": "A", "value": "x"}},
+    "variables": {"json": {"key": "A", "value": "x"}},
+    "sleeptime": {"json": {"seconds": 1}},
+    "hardware": {"json": {"flavor": "cpu-basic"}},
     "paths-info": {"data": {"paths": ["README.md"]}},
     "v1/chat/completions": {"json": {"messages": [{"role": "user", "content": "x"}]}},
     "models/{repo}": {"json": {"inputs": "x"}},

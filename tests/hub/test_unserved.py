@@ -13,8 +13,7 @@ LATER = {
     "papers": lambda api, repo: list(api.list_papers(query="x")),
     "buckets": lambda api, repo: api.create_bucket("rahim/bucket"),
     "followers": lambda api, repo: list(api.list_user_followers("rahim")),
-    "a Space's runtime": lambda api, repo: api.get_space_runtime(repo),
-    "a Space's secrets": lambda api, repo: api.add_space_secret(repo, "KEY", "value"),
+    "ZeroGPU": lambda api, repo: api.get_zero_gpu_quota(),
     "templates": lambda api, repo: api.list_space_templates(),
 }
 

@@ -2,6 +2,6 @@
 
 Read in this order: `tables` (accounts and repos), `accounts` (who may do what), `git` (commits and trees), `objects`
 (large files), `xet` (the same in chunks), `hub` (all of them together), `discussions` and `merge` (pull requests),
-`pack`, `push` and `fetch` (git's own protocol), `routes/` (one module per part of the protocol), `app` and `serve`;
-`care` looks after what lies on the disk.
+`pack`, `push` and `fetch` (git's own protocol), `inference/` and `spaces/` (models and apps that run here), `routes/`
+(one module per part of the protocol), `app` and `serve`; `care` looks after what lies on the disk.
 """

@@ -16,16 +16,20 @@ from utils.hub.cors import Cors
 from utils.hub.errors import HubError, Moved, conflict, disk_full, is_full
 from utils.hub.html import error_page, wants_html
 from utils.hub.hub import Hub
+from utils.hub.inference.allowances import Allowances
+from utils.hub.inference.pool import Pool
 from utils.hub.leases import Leases
 from utils.hub.routes import (
     access,
     accounts,
+    allowances,
     collections,
     commits,
     copies,
     discussions,
     files,
     housekeeping,
+    inference,
     large_files,
     lfs,
     likes,
@@ -34,11 +38,14 @@ from utils.hub.routes import (
     refs,
     repos,
     smart_http,
+    space_app,
+    spaces,
     tags,
     unserved,
     weights,
     xet,
 )
+from utils.hub.spaces.manager import Options, Spaces
 
 log = logging.getLogger("pathshala.hub")
 LARGEST_BODY = 16 << 20  # bytes of a request; the routes that take files say how many more they take
@@ -72,7 +79,12 @@ def answer(request: Request, error: HubError) -> Response:
 
 
 def create_app(
-    hub: Hub, leases: Leases | None = None, *, open: bool = False, requests: int = limits.REQUESTS
+    hub: Hub,
+    leases: Leases | None = None,
+    *,
+    open: bool = False,
+    requests: int = limits.REQUESTS,
+    spaces_options: Options = Options(),  # noqa: B008 - frozen
 ) -> FastAPI:
     """The application that serves `hub`. With `leases`, the server ends when nobody holds one any more.
 
@@ -83,6 +95,8 @@ def create_app(
     )
     app.state.hub, app.state.open = hub, open
     app.state.leases = leases or Leases()
+    app.state.spaces = Spaces(hub, spaces_options)
+    app.state.inference, app.state.allowances = Pool(hub.data / "inference"), Allowances()
     app.add_exception_handler(HubError, answer)
 
     @app.exception_handler(Moved)
@@ -134,6 +148,7 @@ def create_app(
         housekeeping,
         accounts,
         access,
+        spaces,
         repos,
         listing,
         likes,
@@ -149,9 +164,12 @@ def create_app(
         xet,
         smart_http,
         files,
+        inference,
+        allowances,
         unserved,
     )
-    for router in (*(part.router for part in parts), repos.last, unserved.last, pages.router, pages.last):
+    routers = (*(part.router for part in parts), repos.last, unserved.last, pages.router, space_app.router, pages.last)
+    for router in routers:
         app.include_router(router)
     app.add_middleware(limits.Limits, requests=requests, refuse=lambda scope, error: answer(Request(scope), error))
     app.add_middleware(Cors)

@@ -46,10 +46,10 @@ def _bear_one(hub: Hub, db: Session, kind: str, folder: Path, history: dict) -> 
     owner = accounts.find(db, namespace) or accounts.add(db, namespace, kind="org")
     repo = hub.create(db, kind, owner, name, private=False, when=BORN)
     repo.gated = history.get("gated")
-    last = _files(folder)
+    last = files_of(folder)
     with hub.git(repo) as git:
         for number, tag in enumerate(history.get("commits", []), start=1):
-            state = last | _files(folder / ".history" / tag)
+            state = last | files_of(folder / ".history" / tag)
             sha = _commit(hub, db, repo, git, state, f"Version {tag}", BORN + 60 * number)
             git.create_tag(tag, sha, None, owner.name)
         sha = _commit(hub, db, repo, git, last, "Upload files", BORN + 3600)
@@ -60,7 +60,7 @@ def _bear_one(hub: Hub, db: Session, kind: str, folder: Path, history: dict) -> 
     hub.index(db, repo)
 
 
-def _files(folder: Path) -> dict[str, Path]:
+def files_of(folder: Path) -> dict[str, Path]:
     """Path in the repo → file, without the earlier states."""
     found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
     return {name: path for name, path in found.items() if not name.startswith(".history/")}

@@ -28,9 +28,9 @@ app.add_typer(org, name="org")
 app.add_typer(token, name="token")
 
 
-def fail(message: str) -> typer.Exit:
+def fail(message: str, status: int = 1) -> typer.Exit:
     typer.secho(message, fg="red", err=True)
-    return typer.Exit(1)
+    return typer.Exit(status)
 
 
 @app.command()
@@ -42,11 +42,19 @@ def serve(
     rate_limit: Annotated[
         int, typer.Option(min=1, help="একটা computer পাঁচ মিনিটে সবচেয়ে বেশি কত request পাঠাতে পারবে।")
     ] = 50_000,
+    free_spaces: Annotated[
+        bool,
+        typer.Option(
+            "--free-spaces/--no-free-spaces",
+            help="--no-free-spaces দিলে Gradio আর Docker এর Space বানাতে গেলে আসল Hub এর মতো 402 আসে।",
+        ),
+    ] = True,
 ) -> None:
     """Hub চালাও; Ctrl-C দিলে থামে, data থেকে যায়।"""
     from utils.hub.hub import DataInUse
     from utils.hub.serve import listen
     from utils.hub.serve import serve as run
+    from utils.hub.spaces.manager import Options
 
     try:
         listener = listen(host, port)
@@ -55,7 +63,7 @@ def serve(
     address, taken = listener.getsockname()[:2]
     typer.echo(f"Hub চালু হচ্ছে: http://{address}:{taken} · data: {data.resolve()} · থামাতে Ctrl-C")
     try:
-        run(data, listener, open=join, requests=rate_limit)
+        run(data, listener, open=join, requests=rate_limit, spaces=Options(free=free_spaces))
     except DataInUse:
         raise fail(f"{data} দিয়ে আরেকটা Hub চলছে। সেটা থামাও, নয়তো --data দিয়ে অন্য folder দাও।") from None
 
@@ -84,6 +92,23 @@ def named(db: Session, name: str, kind: str) -> Account:
         word = "user" if kind == "user" else "organisation"
         raise fail(f"{name} নামে কোনো {word} নেই। আগে চালাও: pathshala hub {kind} add {name}")
     return found
+
+
+@app.command()
+def allowance(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="কার।")],
+    calls: Annotated[int | None, typer.Option(min=0, help="আর কতগুলো inference call। না দিলে যত খুশি।")] = None,
+    per_minute: Annotated[int | None, typer.Option(min=0, help="মিনিটে সবচেয়ে বেশি কতগুলো। না দিলে যত খুশি।")] = None,
+    data: Data = DATA,
+) -> None:
+    """একজন কতটা inference চালাতে পারবে, ঠিক করো: শেষ হলে 402, মিনিটে বেশি হলে 429 পাবে।"""
+    from utils.hub.inference.allowances import allow
+
+    with database(data, name) as db:
+        allow(db, named(db, name, "user"), calls=calls, per_minute=per_minute)
+    typer.echo(
+        f"{name}: call {'যত খুশি' if calls is None else calls}, মিনিটে {'যত খুশি' if per_minute is None else per_minute}"
+    )
 
 
 @user.command("add")
@@ -251,6 +276,103 @@ def gc(
     freed = care.collect(hub, hours)
     hub.close()
     typer.echo(f"মোছা হয়েছে: {freed.files}টা, {freed.bytes / 1e6:.1f} MB")
+
+
+@app.command()
+def publish(
+    to: Annotated[str, typer.Option("--to", metavar="URL", help="যে Hub এ যাবে, যেমন https://huggingface.co।")],
+    namespace: Annotated[str, typer.Option(metavar="NAME", help="ওখানে যে user বা organisation এর নামে থাকবে।")],
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="REPO", help="কোন repo গুলো, যেমন sentiment-bn। না দিলে সবগুলো।")
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(help="ওই Hub এর write token; না দিলে HF_TOKEN, নয়তো hf auth login এর টা।")
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="নতুন repo গুলো private হবে।")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="কিছু না পাঠিয়ে শুধু দেখাও কী কী যেত।")] = False,
+) -> None:
+    """course এর শুরুর repo গুলো অন্য Hub এ পাঠাও, commit আর tag সহ।
+
+    ওখানে যা আছে তা আবার যায় না, আধখানা থাকলে বাকিটুকু যায়। একটা repo তে ভুল হলে বাকিগুলো তবু যায়, exit status হয় 1।
+    """
+    from utils.hub import remote
+    from utils.hub.publish import NoSuchStarter, starters
+    from utils.hub.publish import publish as send
+
+    api = remote.client(to, token)
+    if not api.token:
+        login = "hf auth login" if api.endpoint == "https://huggingface.co" else f"HF_ENDPOINT={to} hf auth login"
+        raise fail(f"{to} এ লেখার token নেই। --token দাও, নয়তো আগে চালাও: {login}", 2)
+    try:
+        chosen = starters(names)
+        api.whoami()
+    except NoSuchStarter as error:
+        raise fail(f"{error} নামে শুরুর কোনো repo নেই। নাম দেখতে চালাও: pathshala starter list", 2) from None
+    except remote.FAILURES as error:
+        raise fail(f"{to}: {remote.reason(error)}", 2) from None
+    failed = []
+    for starter in chosen:
+        try:
+            sent = send(api, starter, namespace, private=private, dry_run=dry_run)
+        except remote.FAILURES as error:
+            failed.append(starter.name)
+            typer.secho(f"✗ {starter.name}: {remote.reason(error)}", fg="red", err=True)
+            continue
+        parts = [
+            *(["নতুন repo"] if sent.is_new else []),
+            *([f"gated: {sent.gated}"] if sent.gated else []),
+            *([f"{sent.files}টা file, {sent.bytes / 1e6:.1f} MB"] if sent.files else []),
+            *([f"tag {', '.join(sent.tags)}"] if sent.tags else []),
+            *([f"tag {', '.join(sent.left)} ওখানে আগের file এই রইল"] if sent.left else []),
+        ]
+        mark = "·" if not sent else "?" if dry_run else "✓"
+        typer.echo(f"{mark} {starter.name} → {sent.repo_id}: {' · '.join(parts) or 'আগে থেকেই ঠিক আছে'}")
+    if failed:
+        raise fail(f"{len(chosen)}টা repo র {len(failed)}টা হয়নি: {', '.join(failed)}। কারণ সারিয়ে আবার চালাও।")
+    typer.echo(f"✓ {len(chosen)}টা repo {'দেখা হলো, কিছু পাঠানো হয়নি' if dry_run else f'এখন {to} এ আছে'}।")
+
+
+@app.command()
+def mirror(
+    repos: Annotated[
+        list[str],
+        typer.Argument(metavar="REPO", help="OWNER/NAME, datasets/OWNER/NAME, চাইলে শেষে @REVISION।"),
+    ],
+    source: Annotated[str, typer.Option("--from", metavar="URL", help="যে Hub থেকে আসবে।")] = "https://huggingface.co",
+    include: Annotated[list[str], typer.Option(metavar="PATTERN", help='শুধু এমন নামের file, যেমন "*.json"।')] = [],  # noqa: B006
+    exclude: Annotated[list[str], typer.Option(metavar="PATTERN", help='এমন নামের file বাদ, যেমন "*.bin"।')] = [],  # noqa: B006
+    token: Annotated[
+        str | None, typer.Option(help="private আর gated repo র জন্য ওই Hub এর token; না দিলে hf auth login এর টা।")
+    ] = None,
+    data: Data = DATA,
+) -> None:
+    """অন্য Hub এর repo নিজের Hub এ আনো, যাতে class এ internet ছাড়াই চলে। আনার সময় নিজের Hub বন্ধ রাখতে হয়।
+
+    যে commit এলো তার পুরো id দেখায়: সেটা লিখে রাখলে পরে ঠিক সেটাই আনা যায় (OWNER/NAME@ID), আর নিজের Hub এ
+    revision হিসেবেও দেওয়া যায়। থেমে গেলে একই command আবার চালাও: যেসব file নেমে গেছে সেগুলো আবার নামে না।
+    """
+    from utils.hub import remote
+    from utils.hub.hub import DataInUse, Hub
+    from utils.hub.mirror import mirror as bring
+    from utils.hub.mirror import pin
+
+    hub = Hub(data)
+    try:
+        hub.serving(patience=1)
+    except DataInUse:
+        raise fail(f"{data} দিয়ে একটা Hub চলছে। সেটা থামিয়ে repo গুলো আনো, তারপর আবার চালু করো।") from None
+    api, failed = remote.client(source, token), []
+    for repo in repos:
+        try:
+            pinned = pin(api, repo, include, exclude)
+            typer.echo(f"↓ {pinned}: {len(pinned.files)}টা file, {pinned.bytes / 1e6:.1f} MB")
+            typer.echo(f"✓ {pinned.repo_id}: {'এসে গেছে' if bring(hub, api, pinned) else 'আগে থেকেই আছে'}")
+        except remote.FAILURES as error:
+            failed.append(repo)
+            typer.secho(f"✗ {repo}: {remote.reason(error)}", fg="red", err=True)
+    hub.close()
+    if failed:
+        raise fail(f"{len(repos)}টা repo র {len(failed)}টা আসেনি: {', '.join(failed)}। কারণ সারিয়ে আবার চালাও।")
 
 
 def opened(data: Path) -> Hub:

@@ -307,6 +307,8 @@ class Hub:
             card = cards.card_data(_text(git, sha, "README.md"))
             config = _json(git, sha, "config.json")
             tokenizer = _json(git, sha, "tokenizer_config.json")
+            if template := _text(git, sha, "chat_template.jinja"):  # where it lies since transformers 4.50
+                tokenizer["chat_template"] = template
             changed = git.commit_object(sha).commit_time
             repo.safetensors = self._parameters(db, repo, git, sha)
             discussions.note_merges(db, git, repo, sha)

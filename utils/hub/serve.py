@@ -15,6 +15,7 @@ from utils.hub.app import create_app
 from utils.hub.hub import Hub
 from utils.hub.leases import Leases
 from utils.hub.limits import REQUESTS
+from utils.hub.spaces.manager import Options, Spaces
 
 THREADS = 200  # requests at work at the same time
 SHUTDOWN = 5  # seconds that open answers are given to end
@@ -26,16 +27,18 @@ class Server(uvicorn.Server):
     At the end it lets its lease holders go first: it would wait for them otherwise.
     """
 
-    def __init__(self, config: uvicorn.Config, leases: Leases):
+    def __init__(self, config: uvicorn.Config, leases: Leases, spaces: Spaces):
         super().__init__(config)
-        self.leases = leases
+        self.leases, self.spaces = leases, spaces
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
         await super().startup(sockets)
+        await self.spaces.open(*sockets[0].getsockname()[:2])
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.leases.closing.set()
+        await asyncio.to_thread(self.spaces.close)
         await super().shutdown(sockets)
 
 
@@ -58,19 +61,21 @@ def serve(
     workspace: Path | None = None,
     open: bool = False,
     requests: int = REQUESTS,
+    spaces: Options = Options(),  # noqa: B008 - frozen
 ) -> None:
     """Serves the Hub in `data` on a listening socket until it is told to stop.
 
     With a `workspace` it is the notebooks' own Hub: the student's account is made, the address and token are written
     to `hub.json` there (readable by its owner only), and it ends 10 s after the last lease. There and with `open`
-    everybody may make an account; `requests` is what one address may ask in five minutes. Raises DataInUse.
+    everybody may make an account; `requests` is what one address may ask in five minutes; `spaces` is how
+    Spaces are run. Raises DataInUse.
     """
     hub = Hub(data)
     hub.serving()
     birth.bear(hub)
     hub.refresh()
     leases = Leases()
-    app = create_app(hub, leases, open=open or workspace is not None, requests=requests)
+    app = create_app(hub, leases, open=open or workspace is not None, requests=requests, spaces_options=spaces)
     config = uvicorn.Config(
         app,
         lifespan="off",
@@ -79,7 +84,7 @@ def serve(
         timeout_graceful_shutdown=SHUTDOWN,
         server_header=False,
     )
-    server = Server(config, leases)
+    server = Server(config, leases, app.state.spaces)
     gc.freeze()  # what is there now stays: looking through all of it again held up every twentieth request for 80 ms
     try:
         if workspace is None:
@@ -92,6 +97,7 @@ def serve(
             finally:
                 state.unlink(missing_ok=True)
     finally:
+        app.state.inference.close()
         hub.close()
 
 

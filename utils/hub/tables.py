@@ -209,6 +209,28 @@ Repo.likes = column_property(
 )
 
 
+class SpaceSetting(Table):
+    """How a Space is to run: what its owner chose, and where it was last reached."""
+
+    __tablename__ = "space_settings"
+    repo_id: Mapped[int] = mapped_column(ForeignKey("repos.id", ondelete="CASCADE"), primary_key=True)
+    paused: Mapped[bool] = mapped_column(default=False)
+    sleep_time: Mapped[int | None]  # seconds without a visitor; -1 for never, None for the Hub's own
+    port: Mapped[int | None]  # where visitors find it: the same one again, so that a bookmark stays good
+
+
+class SpaceVariable(Table):
+    """A variable of a Space's environment. A secret one is never shown again, only handed to the app."""
+
+    __tablename__ = "space_variables"
+    repo_id: Mapped[int] = mapped_column(ForeignKey("repos.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    secret: Mapped[bool] = mapped_column(primary_key=True)
+    value: Mapped[str]
+    description: Mapped[str | None]
+    updated_at: Mapped[datetime] = mapped_column(default=now)
+
+
 class Discussion(Table):
     """A discussion of a repo, or a pull request: `refs/pr/NUM` in its git. Numbers count up in each repo, without gaps.
 
@@ -291,6 +313,15 @@ class Alias(Table):
     kind: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     repo_id: Mapped[int] = mapped_column(ForeignKey("repos.id", ondelete="CASCADE"))
+
+
+class Allowance(Table):
+    """How much inference an account may ask for; who has no row, and a field that is empty, is endless."""
+
+    __tablename__ = "allowances"
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
+    calls: Mapped[int | None]  # left
+    per_minute: Mapped[int | None]
 
 
 class Setting(Table):

@@ -17,22 +17,18 @@ from utils.hub import history
 from utils.hub.errors import HubError, Moved, conflict, forbidden, invalid, just_deleted, not_served, repo_not_found
 from utils.hub.routes.call import ApiCall, InApi
 from utils.hub.routes.repos import namespace_for, taken, wants_private
+from utils.hub.routes.spaces import Wishes
 from utils.hub.tables import Repo
 
 router = APIRouter()
 MOST_FILES = 1000  # in one request; the client sends 500
 
 
-class Duplicate(BaseModel):
+class Duplicate(Wishes):
     repository: str = Field(max_length=300)
     visibility: Literal["public", "private", "protected"] | None = None
     private: bool | None = None
     resourceGroupId: str | None = None
-    hardware: str | None = None
-    sleepTimeSeconds: int | None = None
-    secrets: list | None = None
-    variables: list | None = None
-    volumes: list | None = None
 
 
 @router.post("/api/{kind:kind}/{repo:repo}/duplicate")
@@ -42,8 +38,9 @@ def duplicate(call: InApi, wish: Duplicate) -> JSONResponse:
         raise invalid("A repo's name is namespace/name")
     with call.reading_files() as (db, source):
         owner = namespace_for(db, call.signed_in(db), namespace)
-        if any((wish.resourceGroupId, wish.hardware, wish.secrets, wish.variables, wish.volumes)):
-            raise not_served("resource groups, nor hardware, secrets, variables and volumes for a copy")
+        if wish.resourceGroupId:
+            raise not_served("resource groups")
+        wish.check(call.request.app.state.spaces, source.kind, source.card.get("sdk"))
         if db.scalar(select(Repo.id).where(Repo.kind == source.kind, Repo.key == f"{owner.key}/{name.lower()}")):
             return taken(call, conflict(f"{owner.name}/{name} exists already"), source.kind, owner, name)
     # Long histories take a while: no transaction waits for them. What a crash leaves is swept away at the next start.
@@ -51,7 +48,7 @@ def duplicate(call: InApi, wish: Duplicate) -> JSONResponse:
     try:
         with call.hub.git(source) as git, history.copy(git, call.hub.repos / folder) as copy:
             pointers = history.pointers(copy)
-        return _enter(call, namespace, name, folder, pointers, wants_private(wish.visibility, wish.private))
+        return _enter(call, wish, namespace, name, folder, pointers)
     except Exception as error:
         if not (call.hub.repos / folder).is_dir():  # `care.collect` took it for a deleted repo's
             raise just_deleted() from error
@@ -61,9 +58,8 @@ def duplicate(call: InApi, wish: Duplicate) -> JSONResponse:
         raise
 
 
-def _enter(
-    call: ApiCall, namespace: str, name: str, folder: str, pointers: set[str], private: bool | None
-) -> JSONResponse:
+def _enter(call: ApiCall, wish: Duplicate, namespace: str, name: str, folder: str, pointers: set[str]) -> JSONResponse:
+    private, spaces = wants_private(wish.visibility, wish.private), call.request.app.state.spaces
     with call.reading_files() as (db, source):  # asked again: meanwhile it may have been closed, or deleted
         caller = call.signed_in(db)
         owner = namespace_for(db, caller, namespace)
@@ -76,6 +72,9 @@ def _enter(
         for sha256 in pointers:
             if content := call.hub.large(db, source, sha256):
                 call.hub.keep(db, repo, sha256, xet=content.xet_hash is not None)
+        for row in spaces.variables(db, source, secret=False):  # the secrets stay with whom they belong to
+            spaces.set_variable(db, repo, row.key, row.value, row.description, secret=False)
+        wish.fulfil(spaces, db, repo)
         url = f"{call.base}/{repo.url_path}"
         return JSONResponse({"url": url, "name": repo.full_name, "id": f"{repo.id:024x}", "filesCopyPending": False})
 

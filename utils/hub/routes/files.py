@@ -25,6 +25,7 @@ router = APIRouter()
 PAGE, EXPANDED_PAGE = 1000, 50  # entries
 MOST_PATHS = 10_000  # in one paths-info
 XET_INFO = "application/vnd.xet-fileinfo+json"  # by this a client asks where a file's chunks are, not for its bytes
+FULL_ID = re.compile("[0-9a-f]{40}")
 RANGE = re.compile("bytes=([0-9]{0,20})-([0-9]{0,20})")
 # A cursor is "commit:offset": all pages of one listing come from one commit, whatever is pushed meanwhile.
 Cursor = Annotated[str, Query(pattern="^([0-9a-f]{40}:[0-9]{1,9})?$")]
@@ -49,7 +50,8 @@ def resolve(call: OnPage, revision: Revision, path: InRepo) -> Response:
             call.hub.count_download(repo, path)
     name = path.rsplit("/", 1)[-1]
     headers = HARMLESS | {
-        "X-Repo-Commit": commit,
+        # A tag may be called as a commit of another Hub is (`mirror`): to the client its name is the commit.
+        "X-Repo-Commit": revision if FULL_ID.fullmatch(revision) else commit,
         "Accept-Ranges": "bytes",
         "Content-Disposition": f"inline; filename*=UTF-8''{quote(name, safe='')}",
     }

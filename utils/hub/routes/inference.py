@@ -65,11 +65,7 @@ class InferenceCall(RepoCall):
         def bring(folder) -> None:
             with self.hub.db() as db:
                 fresh = self.hub.find(db, "model", name)
-                with self.hub.git(fresh) as git:
-                    size = sum(entry.size for entry in git.files(key[1]) if _is_read(entry))
-                if size > pool.limits.memory:
-                    raise HubError(403, f"The model {name} is too large to be loaded ({size} bytes)")
-                check_out(self.hub, db, fresh, key[1], folder, _is_read)
+                check_out(self.hub, db, fresh, key[1], folder, most=pool.limits.memory, wanted=_is_read)
 
         pool: Pool = self.request.app.state.inference
         question = {"inputs": inputs, "parameters": parameters}

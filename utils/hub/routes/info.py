@@ -4,6 +4,7 @@ from sqlalchemy.orm import Session
 
 from utils.hub.git import Entry
 from utils.hub.hub import Hub
+from utils.hub.inference.tasks import LOADERS
 from utils.hub.routes.accounts import iso
 from utils.hub.tables import Repo
 
@@ -52,8 +53,11 @@ def full(repo: Repo, files: list[Entry], *, blobs: bool = False, sha: str | None
             shown["model-index"] = repo.card["model-index"]
         if mask := repo.config.get("tokenizer_config", {}).get("mask_token"):
             shown["mask_token"] = mask.get("content") if isinstance(mask, dict) else mask
-    if repo.kind == "space":
-        shown["runtime"] = {"stage": "NO_APP_FILE", "hardware": {"current": None, "requested": None}}
+        if repo.pipeline_tag in LOADERS:
+            chats = repo.config.get("tokenizer_config", {}).get("chat_template")
+            task = "conversational" if repo.pipeline_tag == "text-generation" and chats else repo.pipeline_tag
+            mapping = {"status": "live", "providerId": repo.full_name, "task": task}
+            shown |= {"inference": "warm", "inferenceProviderMapping": {"hf-inference": mapping}}
     return shown
 
 

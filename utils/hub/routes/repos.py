@@ -11,7 +11,7 @@ from utils.hub import accounts
 from utils.hub.accounts import Caller
 from utils.hub.errors import HubError, conflict, forbidden, invalid, not_served, repo_not_found
 from utils.hub.git import Change, Pointer, check_path
-from utils.hub.routes import info
+from utils.hub.routes import info, spaces
 from utils.hub.routes.call import AnyCall, Call, InApi, OnPage, Revision
 from utils.hub.routes.commits import content_of
 from utils.hub.tables import Account, Repo
@@ -27,7 +27,7 @@ class NewFile(BaseModel):
     encoding: Literal["base64", "utf-8"] = "utf-8"
 
 
-class NewRepo(BaseModel):
+class NewRepo(spaces.Wishes):
     name: str = Field(max_length=300)
     organization: str | None = None
     type: str | None = "model"
@@ -70,6 +70,7 @@ def create(call: AnyCall, new: NewRepo) -> JSONResponse:
         raise invalid("A Space needs an sdk: gradio, streamlit, docker or static")
     if new.template:
         raise not_served("Space templates")
+    new.check(call.request.app.state.spaces, kind, new.sdk)
     front = {}
     if new.license:
         front["license"] = new.license
@@ -94,6 +95,7 @@ def create(call: AnyCall, new: NewRepo) -> JSONResponse:
             if error.status != 409:
                 raise
             return taken(call, error, kind, owner, name)
+        new.fulfil(call.request.app.state.spaces, db, repo)
         return JSONResponse({"url": f"{call.base}/{repo.url_path}", "name": repo.full_name, "id": f"{repo.id:024x}"})
 
 
@@ -190,6 +192,8 @@ def _info(call: InApi, revision: str, blobs: bool, expand: list[str]) -> dict:
     call.hub.settle_downloads()
     with call.reading() as (db, repo):
         shown = info.of_revision(call.hub, db, repo, revision, blobs=blobs)
+        if repo.kind == "space":
+            shown |= spaces.about(call, db, repo)
     return info.only(shown, fields) if fields else shown
 
 
