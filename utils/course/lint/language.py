@@ -36,7 +36,7 @@ def unicode_form(notebook: Notebook) -> Iterator[Finding]:
 
 def punctuation(notebook: Notebook) -> Iterator[Finding]:
     for cell, text in notebook.prose():
-        if "\u0965" in text or re.search(rf"[{LETTER}]\s?\|\s*$", text, re.MULTILINE):
+        if "\u0965" in text or re.search(rf"^[^|\n]*[{LETTER}]\s?\|\s*$", text, re.MULTILINE):
             yield notebook.finding("দাঁড়ির জায়গায় অন্য চিহ্ন", "। (U+0964) লেখো", cell)
         if re.search(r"[ \t]।", text):
             yield notebook.finding("দাঁড়ির আগে ফাঁকা", "pathshala lint --fix", cell)
