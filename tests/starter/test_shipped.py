@@ -51,3 +51,9 @@ def test_wheel_has_the_weights(shipped: dict[str, str], tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as packed:
         assert {name: sha256(packed.read(name)) for name in shipped} == shipped
+
+
+def test_all_of_them_together_are_small() -> None:
+    root = COURSE / "utils" / "starter"
+    files = [path for kind in ("models", "datasets", "spaces") for path in (root / kind).rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 20_000_000
