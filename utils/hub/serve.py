@@ -79,6 +79,7 @@ def serve(
     config = uvicorn.Config(
         app,
         lifespan="off",
+        ws="none",  # a Space's websockets go through its own front
         access_log=False,
         log_level="warning",
         timeout_graceful_shutdown=SHUTDOWN,
