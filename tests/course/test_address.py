@@ -30,11 +30,14 @@ def repo(course: Path, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=course, capture_output=True, text=True, encoding="utf-8")
 
 
+BULKY = shutil.ignore_patterns("models", "datasets", "__pycache__")
+
+
 @pytest.fixture(scope="module")
 def course(tmp_path_factory) -> Path:
     """A course of three notebooks, as three editors would save them, moved to another address once."""
     folder = tmp_path_factory.mktemp("course")
-    shutil.copytree(COURSE / "utils", folder / "utils", ignore=shutil.ignore_patterns("models", "datasets", "__pycache__"))
+    shutil.copytree(COURSE / "utils", folder / "utils", ignore=BULKY)
     for name in ("pyproject.toml", "LICENSE", "LICENSE-text"):
         shutil.copy(COURSE / name, folder)
     (folder / "README.md").write_text("# ক\n\n<!-- address -->পুরোনো<!-- /address -->\n\nশেষ\n", encoding="utf-8")
@@ -57,7 +60,7 @@ def course(tmp_path_factory) -> Path:
 def test_the_course_itself_is_in_step(tmp_path):
     """Who edits a badge or a bootstrap cell by hand, or changes the address, runs `pathshala repo`."""
     for name in ("utils", "chapters", "exercises", "solutions"):
-        shutil.copytree(COURSE / name, tmp_path / name, ignore=shutil.ignore_patterns("models", "datasets", "__pycache__"))
+        shutil.copytree(COURSE / name, tmp_path / name, ignore=BULKY)
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(COURSE / name, tmp_path)
     assert "বদলেছে" not in repo(tmp_path).stdout

@@ -660,7 +660,10 @@ def test_an_app_that_takes_too_much_is_stopped(spaces_hub, api, new_space, trick
         with contextlib.suppress(httpx.TimeoutException, httpx.RemoteProtocolError, httpx.ReadError):
             http.get(f"/{trick}", timeout=1)
         worst = slowest(spaces_hub, 120, lambda: stage(api, space) == "RUNTIME_ERROR")
-        assert why in api.get_space_runtime(space).raw["errorMessage"]
+        said = api.get_space_runtime(space).raw["errorMessage"]
+        # Of a fork bomb the memory may be over its limit first.
+        why = "memory" if trick == "fork" and "memory" in said else why
+        assert why in said
     print(f"the slowest answer of /-/health: {worst * 1000:.0f} ms")
     assert worst < 5.0  # seconds: it was answered all the while
     assert not [p for p in psutil.process_iter(["environ"]) if (p.info["environ"] or {}).get("SPACE_ID") == space]
