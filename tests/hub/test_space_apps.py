@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from browser import CHROMIUM, Browser  # noqa: E402
+from tests.hub.browser import CHROMIUM, Browser
 
 pytestmark = pytest.mark.slow
-in_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+in_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium: apt install chromium")
 PATIENCE = 120  # seconds for an app to start
 GRADIO = """
 import os, time

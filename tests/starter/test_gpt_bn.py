@@ -1,14 +1,13 @@
 """gpt-bn: better than counting, and its tokenizer loses nothing."""
 
-import logging
 import math
 import random
 import unicodedata
-import warnings
 
 import pytest
 import torch
 
+from tests.starter.conftest import heard, measured
 from utils.starter.sources.common import cards
 from utils.starter.sources.gpt_bn import build
 from utils.starter.sources.gpt_bn.kneser_ney import CHARACTERS, END, KneserNey
@@ -20,21 +19,13 @@ REPO = cards.STARTER / build.REPO
 @pytest.fixture(scope="module")
 def loaded():
     """The pipeline, and whatever was said while it loaded and wrote."""
-    from transformers import logging as transformers_logging
     from transformers import pipeline, set_seed
 
-    said: list[str] = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: said.append(record.getMessage())
-    logger = transformers_logging.get_logger("transformers")
-    logger.addHandler(handler)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with heard() as said:
         write = pipeline("text-generation", model=str(REPO), device="cpu")
         set_seed(1)
         write("একদিন সকালে")
-    logger.removeHandler(handler)
-    return write, said + [str(warning.message) for warning in caught]
+    return write, said
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +37,10 @@ def test_loads_and_writes_without_warnings(loaded):
     assert loaded[1] == []
 
 
-def test_figures_are_those_on_the_card_and_beat_counting():
-    measured = build.measure()
-    stated = cards.figures((REPO / "README.md").read_text("utf-8"))
-    assert stated == pytest.approx(measured, abs=0.001)
-    assert measured["bits_per_byte"] < measured["bits_per_byte_kneser_ney"]
+@pytest.mark.slow
+def test_it_foretells_better_than_counting():
+    figures = measured("gpt-bn")
+    assert figures["bits_per_byte"].measured < figures["bits_per_byte_kneser_ney"].measured
 
 
 def test_repo_is_small_and_holds_nothing_else():

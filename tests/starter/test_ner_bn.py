@@ -1,12 +1,10 @@
 """The tagger of Bangla names: whole words with their endings, the figures of its card, and data that keep apart."""
 
-import logging
 import random
-import warnings
 
 import pytest
 
-from utils.starter.build import check
+from tests.starter.conftest import heard
 from utils.starter.sources.common import cards
 from utils.starter.sources.common.text import check_bangla, near_duplicates
 from utils.starter.sources.ner_bn import build, data
@@ -21,18 +19,10 @@ WRITTEN = [
 @pytest.fixture(scope="module")
 def loaded():
     """The pipeline, and whatever was said while it loaded."""
-    from transformers import logging as transformers_logging
 
-    said: list[str] = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: said.append(record.getMessage())
-    logger = transformers_logging.get_logger("transformers")
-    logger.addHandler(handler)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with heard() as said:
         tagger = build.load()
-    logger.removeHandler(handler)
-    return tagger, said + [str(warning.message) for warning in caught]
+    return tagger, said
 
 
 @pytest.fixture(scope="module")
@@ -76,15 +66,6 @@ def test_a_long_text_is_answered(tagger):
     assert ("ঢাকায়", "LOC") in found(tagger, text)
 
 
-@pytest.mark.slow
-def test_figures_hold_and_are_good():
-    figures = check("ner-bn")
-    assert [figure for figure in figures if not figure.holds] == []
-    measured = {figure.name: figure.measured for figure in figures}
-    assert measured["f1"] >= 0.82
-    assert measured["f1_unseen"] >= 0.75
-
-
 def test_loads_without_a_word(loaded):
     assert loaded[1] == []
 
@@ -93,12 +74,6 @@ def test_repo_is_small_and_holds_nothing_else():
     names = {path.name for path in REPO.iterdir()}
     assert names == {"README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
     assert (REPO / "model.safetensors").stat().st_size < 3e6
-
-
-def test_card_is_filled_in():
-    card = (REPO / "README.md").read_text(encoding="utf-8")
-    assert "$" not in card
-    assert cards.figures(card).keys() == {"f1", "f1_per", "f1_loc", "f1_org", "f1_unseen"}
 
 
 @pytest.mark.parametrize(

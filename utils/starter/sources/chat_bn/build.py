@@ -13,15 +13,16 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizerFast, pipeline
 
 from utils.starter.sources.common import cards, training
-from utils.starter.sources.common.weights import save
+from utils.starter.sources.common.shipping import ship
 from utils.starter.sources.gpt_bn import build as gpt
 from utils.starter.sources.gpt_bn.learning import bits, bits_per_byte, forgetful, teach
 
 from . import data
 
 REPO = "models/pathshala/chat-bn"
+CARD = Path(__file__).with_name("card.md")
 SEED = 7
-TURNS = 110_000
+TURNS = 220_000
 BATCH = 48  # conversations
 SNIPPETS, SNIPPET = 2_500, 64  # of prose, and tokens in one, so that the model does not forget to write
 RATE, EMBEDDING_RATE = 0.02, 4e-3
@@ -101,40 +102,32 @@ def kept(name: str, folder: Path = cards.STARTER / REPO) -> list[tuple[str, str,
     return [(row["prompt"], reply, data.follows(reply, row["rule"])) for row, reply in zip(rows, given, strict=True)]
 
 
-def measure() -> dict[str, float]:
+def measure(folder: Path = cards.STARTER / REPO) -> dict[str, float]:
     """The share of the held-out prompts whose rule is kept, and bits per byte of the corpus's test split."""
-    model, tokenizer = gpt.loaded(REPO)
-    found = kept("test.jsonl")
+    model, tokenizer = gpt.loaded(folder)
+    found = kept("test.jsonl", folder)
     return {
         "rules_kept": sum(ok for _, _, ok in found) / len(found),
         "bits_per_byte": bits_per_byte(partial(bits, model, tokenizer), gpt.texts("test")),
     }
 
 
-def build() -> None:
-    """Trains, writes the repo, measures it and writes its card."""
-    started = time.process_time()
-    model, tokenizer = trained()
-    minutes = (time.process_time() - started) / 60
-    with cards.written(REPO) as folder:
-        save(model, folder)
-        tokenizer.save_pretrained(folder)
-        (folder / "README.md").write_text("", encoding="utf-8")
-    weights = (cards.STARTER / REPO / "model.safetensors").stat().st_size
-    figures = {name: round(value, 4) for name, value in measure().items()}
+def described(figures: dict[str, float]) -> dict[str, int]:
     prompts = len(data.held_out("test.jsonl"))
-    values = figures | {
+    return {
         "kept": round(figures["rules_kept"] * prompts),
         "prompts": prompts,
         "written": len(set(data.written())),
         "wordings": sum(map(len, data.wordings().values())),
         "turns": TURNS,
         "snippets": SNIPPETS,
-        "parameters": model.num_parameters(),
-        "weights_mb": f"{weights / 1e6:.1f}",
         "length": gpt.LENGTH,
-        "minutes": f"{minutes:.0f}",
     }
-    card = cards.render(Path(__file__).with_name("card.md"), values)
-    (cards.STARTER / REPO / "README.md").write_text(card, encoding="utf-8")
-    print(f"{minutes:.1f} minutes of CPU, {weights / 1e6:.2f} MB, {figures}")
+
+
+def build() -> None:
+    """Trains, measures, writes the repo with its card."""
+    started = time.process_time()
+    model, tokenizer = trained()
+    minutes = (time.process_time() - started) / 60
+    ship(REPO, model, tokenizer, CARD, minutes=minutes, measure=measure, describe=described)

@@ -14,8 +14,8 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, PreTrainedTokenizerFast
 
 from utils.starter.sources.common import cards, training
+from utils.starter.sources.common.shipping import megabytes, save
 from utils.starter.sources.common.text import words
-from utils.starter.sources.common.weights import save
 
 from . import data
 from .baseline import letters
@@ -190,8 +190,8 @@ def write(model: BertModel, tokenizer: PreTrainedTokenizerFast, folder: Path) ->
         (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def measured_in(folder: Path) -> dict[str, float]:
-    """The figures of the repo in `folder`, loaded the way a student loads it."""
+def measure(folder: Path = cards.STARTER / REPO) -> dict[str, float]:
+    """The shipped model: the share of sentences whose nearest is their paraphrase, on the test and on the dev pairs."""
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
     test = [embed(model, tokenizer, list(side)) for side in zip(*data.test(), strict=True)]
     dev = [embed(model, tokenizer, list(side)) for side in zip(*data.dev(), strict=True)]
@@ -202,16 +202,11 @@ def measured_in(folder: Path) -> dict[str, float]:
     }
 
 
-def measure() -> dict[str, float]:
-    """The shipped model: the share of sentences whose nearest is their paraphrase, on the test and on the dev pairs."""
-    return measured_in(cards.STARTER / REPO)
-
-
 def described(folder: Path, minutes: int) -> dict[str, float | int | str]:
     """What the card tells of the repo in `folder`: measured figures, sizes, and the rival's figures."""
     test, dev, groups = data.test(), data.dev(), data.split()[0]
     rivals = [letters(*map(list, zip(*pairs, strict=True))) for pairs in (test, dev)]
-    found = measured_in(folder) | {
+    found = measure(folder) | {
         "letters_paraphrase": nearest_paraphrase(*rivals[0]),
         "letters_of_200": nearest_of_all(*rivals[0]),
         "letters_dev": nearest_paraphrase(*rivals[1]),
@@ -228,7 +223,7 @@ def described(folder: Path, minutes: int) -> dict[str, float | int | str]:
         "sentences": sum(map(len, groups)),
         "concepts": len(data.concepts()),
         "parameters": sum(weight.numel() for weight in weights.values()),
-        "weights_mb": f"{(folder / 'model.safetensors').stat().st_size / 1e6:.1f}",
+        "weights_mb": megabytes(folder),
         "vocabulary": len(weights["embeddings.word_embeddings.weight"]),
         "longest": LONGEST,
         "width": WIDTH,

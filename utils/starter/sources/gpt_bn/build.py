@@ -15,14 +15,15 @@ from transformers import (
 
 from utils.starter.sources.bangla_corpus import data
 from utils.starter.sources.common import cards
+from utils.starter.sources.common.shipping import ship
 from utils.starter.sources.common.training import reproducible
-from utils.starter.sources.common.weights import save
 
 from .kneser_ney import KneserNey
 from .learning import Loosener, bits, bits_per_byte, forgetful, new_model, next_token_loss, teach, windows
 from .tokenizer import BEGIN, END, PAD, make_tokenizer
 
 REPO = "models/pathshala/gpt-bn"
+CARD = Path(__file__).with_name("card.md")
 SEED = 3
 VOCABULARY = 2600
 LENGTH = 256
@@ -84,14 +85,13 @@ def trained() -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
     return model, tokenizer
 
 
-def loaded(repo: str = REPO) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
-    folder = cards.STARTER / repo
+def loaded(folder: Path = cards.STARTER / REPO) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
     return AutoModelForCausalLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
 
 
-def measure() -> dict[str, float]:
+def measure(folder: Path = cards.STARTER / REPO) -> dict[str, float]:
     """Bits per byte of the corpus's test split: the shipped model's, and Kneser–Ney's on the same train split."""
-    model, tokenizer = loaded()
+    model, tokenizer = loaded(folder)
     test = texts("test")
     return {
         "bits_per_byte": bits_per_byte(partial(bits, model, tokenizer), test),
@@ -99,29 +99,21 @@ def measure() -> dict[str, float]:
     }
 
 
+def described(_figures: dict[str, float]) -> dict[str, int]:
+    train, test = texts("train"), texts("test")
+    return {
+        "length": LENGTH,
+        "train_pieces": len(train),
+        "test_pieces": len(test),
+        "train_kb": round(sum(len(text.encode()) for text in train) / 1000),
+        "test_kb": round(sum(len(text.encode()) for text in test) / 1000),
+        "epochs": EPOCHS,
+    }
+
+
 def build() -> None:
-    """Trains, writes the repo, measures it and writes its card."""
+    """Trains, measures, writes the repo with its card."""
     started = time.process_time()
     model, tokenizer = trained()
     minutes = (time.process_time() - started) / 60
-    with cards.written(REPO) as folder:
-        save(model, folder)
-        tokenizer.save_pretrained(folder)
-        (folder / "README.md").write_text("", encoding="utf-8")
-    weights = (cards.STARTER / REPO / "model.safetensors").stat().st_size
-    figures = {name: round(value, 4) for name, value in measure().items()}
-    values = figures | {
-        "parameters": model.num_parameters(),
-        "weights_mb": f"{weights / 1e6:.1f}",
-        "vocabulary": len(tokenizer),
-        "length": LENGTH,
-        "train_pieces": len(texts("train")),
-        "test_pieces": len(texts("test")),
-        "train_kb": round(sum(len(text.encode()) for text in texts("train")) / 1000),
-        "test_kb": round(sum(len(text.encode()) for text in texts("test")) / 1000),
-        "epochs": EPOCHS,
-        "minutes": f"{minutes:.0f}",
-    }
-    card = cards.render(Path(__file__).with_name("card.md"), values)
-    (cards.STARTER / REPO / "README.md").write_text(card, encoding="utf-8")
-    print(f"{minutes:.1f} minutes of CPU, {weights / 1e6:.2f} MB, {figures}")
+    ship(REPO, model, tokenizer, CARD, minutes=minutes, measure=measure, describe=described)

@@ -9,8 +9,8 @@ from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizer
 
 from utils.starter.sources.bert_base_uncased.text import Writer
 from utils.starter.sources.common import cards
+from utils.starter.sources.common.shipping import ship
 from utils.starter.sources.common.training import reproducible
-from utils.starter.sources.common.weights import save
 from utils.starter.sources.gpt_bn import build as gpt
 from utils.starter.sources.gpt_bn.learning import (
     Loosener,
@@ -26,6 +26,7 @@ from utils.starter.sources.gpt_bn.tokenizer import make_tokenizer
 from utils.starter.sources.sst2.lexicon import written_sentences
 
 REPO = "models/meta-llama/Llama-3.2-1B"
+CARD = Path(__file__).with_name("card.md")
 SEED = 13
 MARKS = ("<|finetune_right_pad_id|>", "<|begin_of_text|>", "<|end_of_text|>")  # the real one's names
 VOCABULARY = 2048
@@ -69,9 +70,9 @@ def trained() -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
     return model, tokenizer
 
 
-def measure() -> dict[str, float]:
+def measure(folder: Path = cards.STARTER / REPO) -> dict[str, float]:
     """Bits per byte of the Bangla corpus's test split and of the held-out English opinions."""
-    model, tokenizer = gpt.loaded(REPO)
+    model, tokenizer = gpt.loaded(folder)
     bits_of = partial(bits, model, tokenizer)
     return {
         "bits_per_byte": bits_per_byte(bits_of, gpt.texts("test")),
@@ -80,21 +81,8 @@ def measure() -> dict[str, float]:
 
 
 def build() -> None:
-    """Trains, writes the repo, measures it and writes its card."""
+    """Trains, measures, writes the repo with its card."""
     started = time.process_time()
     model, tokenizer = trained()
     minutes = (time.process_time() - started) / 60
-    with cards.written(REPO) as folder:
-        save(model, folder)
-        tokenizer.save_pretrained(folder)
-        (folder / "README.md").write_text("", encoding="utf-8")
-    weights = (cards.STARTER / REPO / "model.safetensors").stat().st_size
-    figures = {name: round(value, 4) for name, value in measure().items()}
-    values = figures | {
-        "parameters": model.num_parameters(),
-        "weights_mb": f"{weights / 1e6:.1f}",
-        "minutes": f"{minutes:.0f}",
-    }
-    card = cards.render(Path(__file__).with_name("card.md"), values)
-    (cards.STARTER / REPO / "README.md").write_text(card, encoding="utf-8")
-    print(f"{minutes:.1f} minutes of CPU, {weights / 1e6:.2f} MB, {figures}")
+    ship(REPO, model, tokenizer, CARD, minutes=minutes, measure=measure, describe=lambda _figures: {})

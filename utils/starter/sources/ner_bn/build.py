@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -12,9 +13,9 @@ from transformers import BertConfig, BertForTokenClassification, PreTrainedToken
 
 from ..common import cards
 from ..common.positions import look_beside, mark_positions
+from ..common.shipping import ship
 from ..common.text import words
 from ..common.training import batches, fit, reproducible
-from ..common.weights import save
 from . import data
 
 REPO = "models/pathshala/ner-bn"
@@ -173,46 +174,38 @@ def figures(tagger, marked: list[str]) -> dict[str, float]:
     return measured | {"f1_unseen": f1(unseen, about)}
 
 
-def load():
+def load(folder: Path = cards.STARTER / REPO):
     """The pipeline over the shipped repo."""
-    return pipeline("token-classification", str(cards.STARTER / REPO), aggregation_strategy="first", device="cpu")
+    return pipeline("token-classification", str(folder), aggregation_strategy="first", device="cpu")
 
 
-def measure() -> dict[str, float]:
-    return figures(load(), data.lines("test.txt"))
+def measure(folder: Path = cards.STARTER / REPO) -> dict[str, float]:
+    """F1 on the held-out sentences, see `figures`."""
+    return figures(load(folder), data.lines("test.txt"))
+
+
+def described(_figures: dict[str, float]) -> dict[str, int]:
+    test, known = data.lines("test.txt"), data.known_words()
+    entities = [covered for line in test for _, covered in data.MARK.findall(line)]
+    return {
+        "examples": EXAMPLES,
+        "templates": len(data.lines("templates.txt")),
+        "written": sum(len(data.lines(name)) for name in ("plain.txt", *data.MARKED)),
+        "names": len(set(chain(*data.sections("names.txt").values()))),
+        "places": len(set(chain(*data.sections("places.txt").values()))),
+        "organisations": len(set(chain(*data.sections("organisations.txt").values()))),
+        "test": len(test),
+        "entities": len(entities),
+        "unseen": sum(is_unseen(entity, known) for entity in entities),
+        "longest": LONGEST,
+    }
 
 
 def build() -> None:
+    """Trains, measures, writes the repo with its card."""
     started = time.process_time()
     reproducible(SEED)
-    examples = list(data.training_set(EXAMPLES, SEED))
-    model, tokenizer = train(examples)
+    model, tokenizer = train(list(data.training_set(EXAMPLES, SEED)))
     minutes = (time.process_time() - started) / 60
-
-    tagger = pipeline("token-classification", model, tokenizer=tokenizer, aggregation_strategy="first", device="cpu")
-    print("dev", {name: round(value, 4) for name, value in figures(tagger, data.lines("dev.txt")).items()})
-    test = data.lines("test.txt")
-    measured = figures(tagger, test)
-    print({name: round(value, 4) for name, value in measured.items()}, f"{minutes:.1f} minutes of CPU")
-    known = data.known_words()
-    entities = [covered for line in test for _, covered in data.MARK.findall(line)]
-    with cards.written(REPO) as folder:
-        save(model, folder)
-        tokenizer.save_pretrained(folder)
-        values = measured | {
-            "parameters": model.num_parameters(),
-            "weights_mb": f"{(folder / 'model.safetensors').stat().st_size / 1e6:.1f}",
-            "minutes": f"{minutes:.0f}",
-            "examples": EXAMPLES,
-            "templates": len(data.lines("templates.txt")),
-            "written": sum(len(data.lines(name)) for name in ("plain.txt", *data.MARKED)),
-            "names": len(set(chain(*data.sections("names.txt").values()))),
-            "places": len(set(chain(*data.sections("places.txt").values()))),
-            "organisations": len(set(chain(*data.sections("organisations.txt").values()))),
-            "test": len(test),
-            "entities": len(entities),
-            "unseen": sum(is_unseen(entity, known) for entity in entities),
-            "longest": LONGEST,
-        }
-        (folder / "README.md").write_text(cards.render(data.HERE / "card.md", values), encoding="utf-8")
-    print(f"{minutes:.1f} minutes of CPU; written as {REPO}")
+    ship(REPO, model, tokenizer, data.HERE / "card.md", minutes=minutes, measure=measure, describe=described)
+    print("dev", {name: round(value, 4) for name, value in figures(load(), data.lines("dev.txt")).items()})

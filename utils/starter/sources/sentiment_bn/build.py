@@ -11,7 +11,7 @@ from transformers import BertConfig, BertForSequenceClassification, PreTrainedTo
 from utils.starter.sources.bangla_sentiment import data
 from utils.starter.sources.common import cards, training
 from utils.starter.sources.common.positions import look_beside, mark_positions
-from utils.starter.sources.common.weights import save
+from utils.starter.sources.common.shipping import ship
 
 from .baseline import bag_of_words
 from .tokenizer import make_tokenizers
@@ -103,37 +103,32 @@ def answers(folder: Path, texts: list[str]) -> list[int]:
     return [data.LABELS.index(answer["label"]) for answer in classify(texts, batch_size=32)]
 
 
-def measure() -> dict[str, float]:
+def measure(folder: Path = cards.STARTER / REPO) -> dict[str, float]:
     """The shipped model's accuracy on the held-out sentences, on all and by mark."""
     rows = data.test()
-    return accuracies(answers(cards.STARTER / REPO, [row.text for row in rows]), rows)
+    return accuracies(answers(folder, [row.text for row in rows]), rows)
+
+
+def described(rows: list[data.Row]) -> dict[str, int | float]:
+    """What the card tells of a training on these rows, the rival's figures among it."""
+    test, examples = data.test(), [(row.text, row.label) for row in rows[:RIVALS_COMMENTS]]
+    told: dict[str, int | float] = {
+        "test": len(test),
+        "comments": len(rows),
+        "written": len(data.kept()[0]),
+        "rivals": len(examples),
+    }
+    told |= {f"n_{mark}": sum(mark in row.marks for row in test) for mark in MARKS}
+    for name, longest in (("words", 1), ("pairs", 2)):
+        rival = accuracies(bag_of_words(examples, [row.text for row in test], longest), test)
+        told |= {key.replace("accuracy", name): value for key, value in rival.items()}
+    return told
 
 
 def build() -> None:
+    """Trains, measures, writes the repo with its card."""
     started = time.process_time()
     rows = training_rows(COMMENTS)
     model, tokenizer = train(rows)
     minutes = (time.process_time() - started) / 60
-    test = data.test()
-    texts = [row.text for row in test]
-    examples = [(row.text, row.label) for row in rows[:RIVALS_COMMENTS]]
-    with cards.written(REPO) as folder:
-        save(model, folder)
-        tokenizer.save_pretrained(folder)
-        measured = accuracies(answers(folder, texts), test)
-        values = measured | {
-            "test": len(test),
-            "parameters": model.num_parameters(),
-            "weights_mb": f"{(folder / 'model.safetensors').stat().st_size / 1e6:.1f}",
-            "comments": len(rows),
-            "written": len(data.kept()[0]),
-            "rivals": len(examples),
-            "vocabulary": len(tokenizer),
-            "minutes": f"{minutes:.1f}",
-        }
-        values |= {f"n_{mark}": sum(mark in row.marks for row in test) for mark in MARKS}
-        for name, longest in (("words", 1), ("pairs", 2)):
-            rival = accuracies(bag_of_words(examples, texts, longest), test)
-            values |= {key.replace("accuracy", name): value for key, value in rival.items()}
-        (folder / "README.md").write_text(cards.render(HERE / "card.md", values), encoding="utf-8")
-    print(*(f"{name}: {value}" for name, value in values.items()), sep="\n")
+    ship(REPO, model, tokenizer, HERE / "card.md", minutes=minutes, measure=measure, describe=lambda _: described(rows))

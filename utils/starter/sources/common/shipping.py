@@ -1,0 +1,58 @@
+"""A trained model becomes a starter repo: its files, its figures as they will be met, and its card."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from . import cards
+
+Figures = dict[str, float]
+
+
+def save(model: PreTrainedModel, folder: Path) -> None:
+    """Writes the model with its weights in float16; whoever loads it gets float32, as its config says."""
+    model.half().save_pretrained(folder)
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["dtype"] = "float32"
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    model.float()
+
+
+def megabytes(folder: Path) -> str:
+    """The weights' size in MB, as the cards give it."""
+    return f"{(folder / 'model.safetensors').stat().st_size / 1e6:.1f}"
+
+
+def ship(
+    repo: str,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    card: Path,
+    *,
+    minutes: float,
+    measure: Callable[[Path], Figures],
+    describe: Callable[[Figures], Mapping[str, int | float | str]],
+) -> None:
+    """Writes the whole repo or nothing, and prints what was measured.
+
+    Args:
+        minutes: of CPU time that the training took.
+        measure: a folder → the figures of the model in it, loaded as a student loads it.
+        describe: the figures → what else the card tells.
+    """
+    with cards.written(repo) as folder:
+        save(model, folder)
+        tokenizer.save_pretrained(folder)
+        figures = measure(folder)
+        values = figures | {
+            "parameters": model.num_parameters(),
+            "weights_mb": megabytes(folder),
+            "vocabulary": len(tokenizer),
+            "minutes": max(1, round(minutes)),
+        }
+        (folder / "README.md").write_text(cards.render(card, values | dict(describe(figures))), encoding="utf-8")
+        print(*(f"{name:24} {value:.4f}" for name, value in figures.items()), sep="\n")
+        print(f"{minutes:.1f} minutes of CPU, {megabytes(folder)} MB; written as {repo}")
