@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from utils.hub.birth import bear
+from utils.hub import accounts
+from utils.hub.birth import bear, meta_token, student_token
 from utils.hub.hub import Hub
 from utils.hub.tables import Repo
 
@@ -100,4 +101,29 @@ def test_a_birth_that_is_cut_off_is_made_up_for(tmp_path, starters):
     bear(hub, starters)
     assert set(shape(hub)) == {"pioneers/first", "pioneers/news"}
     assert len(list(hub.repos.iterdir())) == 2, "the half-made folder is gone"
+    hub.close()
+
+
+def test_meta_answers_for_the_llama_and_the_student_does_not(tmp_path, starters):
+    """The same token at every start, and a new one where its file was lost."""
+    with_llama = tmp_path / "starters"
+    shutil.copytree(starters, with_llama)
+    (with_llama / "models/meta-llama/Llama").mkdir(parents=True)
+    (with_llama / "models/meta-llama/Llama/README.md").write_text("# Llama\n")
+    (with_llama / "history.yml").write_text("models/meta-llama/Llama:\n  gated: manual\n")
+    hub = born(tmp_path / "data", with_llama)
+    file = tmp_path / "meta.token"
+    meta, student = meta_token(hub, file), student_token(hub, tmp_path / "student.token")
+    with hub.db() as db:
+        llama, other = hub.find(db, "model", "meta-llama/Llama"), hub.find(db, "model", "pioneers/first")
+        may = {token: accounts.authenticate(db, token).may_write(db, llama) for token in (meta, student)}
+        assert may == {meta: True, student: False}
+        assert not accounts.authenticate(db, meta).may_write(db, other)
+        assert not accounts.authenticate(db, student).may_read_files(db, llama)
+    assert file.stat().st_mode & 0o077 == 0
+    assert meta_token(hub, file) == meta
+    file.unlink()
+    again = meta_token(hub, file)
+    with hub.db() as db:
+        assert again != meta and accounts.knows(db, again) and not accounts.knows(db, meta)
     hub.close()

@@ -1,4 +1,4 @@
-"""What a Hub is born with: the starter repos, as real git history, and in local mode the student's account.
+"""What a Hub is born with: the starter repos, as real git history, and in local mode the accounts of its people.
 
 One folder below `utils/starter/{models,datasets,spaces}/OWNER/NAME` is one repo's files. `history.yml` says more of it:
 
@@ -27,6 +27,8 @@ from utils.hub.tables import Alias, Repo
 STARTERS = Path(__file__).parents[1] / "starter"
 BORN = 1_767_225_600  # 2026-01-01 in unix seconds: starter commits have the same ids on every machine
 STUDENT = "student"
+TOKEN = "pathshala"  # the name of the token that such an account is given
+META, META_LLAMA = "meta", "meta-llama"  # somebody has to play the owner who answers requests for the gated Llama
 
 
 def bear(hub: Hub, starters: Path = STARTERS) -> None:
@@ -91,11 +93,27 @@ def _keep(hub: Hub, db: Session, repo: Repo, path: Path) -> Pointer:
 
 def student_token(hub: Hub, file: Path) -> str:
     """The student's token for this workspace: kept in `file`, which only its owner can read, made if missing."""
+    return _token(hub, file, STUDENT, "শিক্ষার্থী")
+
+
+def meta_token(hub: Hub, file: Path) -> str:
+    """The same for `meta`, an admin of `meta-llama`: with it a notebook can answer there what the student asked."""
+    token = _token(hub, file, META, "Meta (নকল)")
     with hub.db() as db:
-        student = accounts.find(db, STUDENT) or accounts.add(db, STUDENT, fullname="শিক্ষার্থী")
+        org = accounts.find(db, META_LLAMA) or accounts.add(db, META_LLAMA, kind="org")
+        accounts.join(db, accounts.find(db, META), org, "admin")
+    return token
+
+
+def _token(hub: Hub, file: Path, name: str, fullname: str) -> str:
+    with hub.db() as db:
+        account = accounts.find(db, name) or accounts.add(db, name, fullname=fullname)
         if file.exists() and accounts.knows(db, token := file.read_text().strip()):
             return token
-        token = accounts.add_token(db, student, "pathshala")
+        for lost in accounts.tokens(db, account):
+            if lost.name == TOKEN:  # its file was deleted, or never written
+                db.delete(lost)
+        token = accounts.add_token(db, account, TOKEN)
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as out:
         out.write(token)

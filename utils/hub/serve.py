@@ -65,10 +65,10 @@ def serve(
 ) -> None:
     """Serves the Hub in `data` on a listening socket until it is told to stop.
 
-    With a `workspace` it is the notebooks' own Hub: the student's account is made, the address and token are written
-    to `hub.json` there (readable by its owner only), and it ends 10 s after the last lease. There and with `open`
-    everybody may make an account; `requests` is what one address may ask in five minutes; `spaces` is how
-    Spaces are run. Raises DataInUse.
+    With a `workspace` it is the notebooks' own Hub: the student's account is made and the one that opens the gated
+    Llama (`meta.token`), the address and token are written to `hub.json` there (readable by its owner only), and it
+    ends 10 s after the last lease. There and with `open` everybody may make an account; `requests` is what one address
+    may ask in five minutes; `spaces` is how Spaces are run. Raises DataInUse.
     """
     hub = Hub(data)
     hub.serving()
@@ -92,6 +92,7 @@ def serve(
             server.run([listener])
         else:
             state = workspace / "hub.json"
+            birth.meta_token(hub, workspace / "meta.token")
             _announce(state, listener, birth.student_token(hub, workspace / "student.token"))
             try:
                 asyncio.run(_serve_until_alone(server, leases, listener))
