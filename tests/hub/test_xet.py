@@ -208,6 +208,29 @@ def test_a_file_of_chunks_is_fetched_as_it_was_sent(hub, rahim, model, tmp_path)
     assert model.sent < len(model.content) * 0.95
 
 
+def test_what_a_notebook_counts_is_what_travels(hub, rahim, proxy, tmp_path):
+    """`watch_xet` beside the wire: for a new file, for the same one under another name, for an upload that fails."""
+    repo = hub.api("rahim").create_repo("rahim/watched").repo_id
+    file = tmp_path / "one.bin"
+    file.write_bytes(os.urandom(3_000_000))
+    watched = """
+from utils.notebook.storage import watch_xet
+with watch_xet() as traffic:
+    api.upload_file(repo_id=repo, path_in_repo=path, path_or_fileobj=file)
+vars(traffic)
+"""
+    with proxy.counting() as count:
+        first = rahim.run(watched, repo=repo, path="one.bin", file=str(file))
+    assert first["size"] == file.stat().st_size and first["new"] == first["chunks"] > 20
+    assert first["sent"] == pytest.approx(count.sent, rel=0.02)
+
+    again = rahim.run(watched, repo=repo, path="two.bin", file=str(file))
+    assert (again["chunks"], again["new"]) == (first["chunks"], 0)
+    assert again["sent"] < 10_000
+    with pytest.raises(RuntimeError, match="404"):
+        rahim.run(watched, repo="rahim/not-there", path="one.bin", file=str(file))
+
+
 def schemes_of(path: Path) -> Iterator[int]:
     xorb, at = path.read_bytes(), 0
     while at < len(xorb):
