@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # matplotlib takes a second to import: not before the Hub has been told to start
@@ -10,12 +11,16 @@ if TYPE_CHECKING:  # matplotlib takes a second to import: not before the Hub has
 
 
 def use_bangla_font() -> None:
-    """Makes Hind Siliguri matplotlib's font; letters it lacks come from matplotlib's own DejaVu Sans."""
+    """Makes Hind Siliguri matplotlib's font; letters it lacks come from matplotlib's own DejaVu Sans.
+
+    Light and Bold alone: the outlines of ১ are broken in the weights between.
+    """
     import fontpkg_hind_siliguri as font
     from matplotlib import font_manager, rcParams
 
-    for file in (font.ROOT / "files").glob("*.ttf"):
-        font_manager.fontManager.addfont(file)
+    for weight in ("Light", "Bold"):
+        font_manager.fontManager.addfont(font.ROOT / "files" / f"HindSiliguri-{weight}.ttf")
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # it tells of every weight that is not there
     rcParams["font.family"] = [font.FAMILY, "DejaVu Sans"]
 
 

@@ -50,7 +50,7 @@ def font() -> Response:
     """The course's Bangla font, for computers that have none."""
     import fontpkg_hind_siliguri
 
-    file = fontpkg_hind_siliguri.ROOT / "files" / "HindSiliguri-Regular.ttf"
+    file = fontpkg_hind_siliguri.ROOT / "files" / "HindSiliguri-Light.ttf"
     return FileResponse(file, media_type="font/ttf", headers={"Cache-Control": "max-age=86400"})
 
 
