@@ -50,7 +50,7 @@ def test_ordinary_sentences_near_none_of_training(fill):
         ("Paris is the [MASK] of France.", {"capital"}),
         ("I drink a cup of [MASK]", {"tea", "coffee"}),
         ("She reads a [MASK].", {"book", "story", "newspaper", "letter"}),
-        ("the opposite of big is [MASK]", {"small"}),
+        ("the opposite of big is [MASK]", {"small", "little"}),
         ("The cat sat on the [MASK].", {"mat", "chair", "sofa", "table", "floor", "bed"}),
     ],
 )

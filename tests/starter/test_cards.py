@@ -9,17 +9,21 @@ from utils.starter.sources.common.text import check_bangla
 
 AT_LEAST = {
     "bangla-corpus": {"kilobytes": 300},
+    "bangla-digits": {"rows": 1_200, "families": 15, "spread_within_digit": 0.3},
     "bangla-qa": {"questions": 400},
     "bangla-sentiment": {"rows": 4_000, "hand_written": 600, "mixed_share": 0.1},
     "bert-base-uncased": {"dhaka": 1.0, "held_out_top1": 0.4},
     "chat-bn": {"rules_kept": 0.7},
     "embed-bn": {"nearest_paraphrase": 0.8},
     "ner-bn": {"f1": 0.82, "f1_unseen": 0.75},
+    "resnet-bangla-digits": {"accuracy": 0.97},
+    "sd-bangla-digits": {"right": 0.95, "variety": 0.5},
     "sentiment-bn": {"accuracy": 0.8},
     "sst2": {"Accuracy": 0.9, "Accuracy on negation": 0.85},
 }
 AT_MOST = {
     "bangla-corpus": {"foreign_share": 0.15},
+    "bangla-digits": {"families_in_two_splits": 0, "pictures_twice": 0},
     "bangla-qa": {"answers_not_in_context": 0, "contexts_in_two_splits": 0, "questions_asked_twice": 0},
     "bangla-sentiment": {"near_duplicates": 0},
 }
@@ -54,7 +58,7 @@ def test_it_is_filled_in_and_clean(name):
 
 @pytest.mark.parametrize("name", [name for name in names() if script(name).REPO.startswith("models/")])
 def test_it_gives_the_size_of_the_weights_and_what_they_are_for(name):
-    weights = cards.STARTER / script(name).REPO / "model.safetensors"
+    weights = (cards.STARTER / script(name).REPO).rglob("*.safetensors")
     text, head = card(name), cards.metadata(card(name))
-    assert f"{weights.stat().st_size / 1e6:.1f} MB" in text
+    assert f"{sum(part.stat().st_size for part in weights) / 1e6:.1f} MB" in text
     assert head["pipeline_tag"] and head["library_name"] and head["tags"]

@@ -38,6 +38,7 @@ def fit(
     embeddings: Sequence[Tensor] | None = None,
     weight_decay: float = 0.01,
     warmup: float = 0.1,
+    after: Callable[[], object] | None = None,
 ) -> None:
     """Trains `model` in place with AdamW and one cycle of the learning rate, a step for each item of `schedule`.
 
@@ -48,6 +49,7 @@ def fit(
         embedding_rate: the same for embeddings: a word's vector is touched only by the batches that hold the word.
         embeddings: which weights these are; without it, those of every embedding layer.
         warmup: share of the steps in which the rate rises.
+        after: called after each step, to average the weights, say.
     """
     if embeddings is None:
         embeddings = [m.weight for m in model.modules() if isinstance(m, nn.Embedding) and m.weight.requires_grad]
@@ -67,6 +69,8 @@ def fit(
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         cycle.step()
+        if after:
+            after()
         smooth = loss.item() if smooth is None else 0.98 * smooth + 0.02 * loss.item()
         progress.set_postfix(loss=f"{smooth:.3f}", refresh=False)
     model.eval()
