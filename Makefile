@@ -41,7 +41,7 @@ run: $(READY)
 	$(BIN)/pathshala run --hub '$(HUB)' --device '$(DEVICE)' $(ARGS)
 
 test: $(READY) $(LFS)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 lab: $(READY)
 	$(BIN)/pathshala lab $(ARGS)

@@ -7,18 +7,26 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from filelock import FileLock
 
 
 @pytest.fixture(scope="session")
-def executed(tmp_path_factory) -> SimpleNamespace:
-    """The series, run once by `pathshala run` as a reader runs it.
+def executed(tmp_path_factory, worker_id) -> SimpleNamespace:
+    """The series, run once by `pathshala run` as a reader runs it, for all workers of a session together.
 
     `rows` is the report, by notebook; `out` the folder with `notebooks/`, `html/` and `report.html`; `process` the
     command's exit status and output.
     """
-    out = tmp_path_factory.mktemp("executed")
-    command = [Path(sys.executable).with_name("pathshala"), "run", "--out", out]
-    process = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+    base = tmp_path_factory.getbasetemp()
+    out = (base if worker_id == "master" else base.parent) / "executed"
+    said = out.with_suffix(".json")
+    with FileLock(out.with_suffix(".lock")):
+        if not said.exists():
+            command = [Path(sys.executable).with_name("pathshala"), "run", "--out", out]
+            done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+            kept = {"returncode": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
+            said.write_text(json.dumps(kept), encoding="utf-8")
+    process = SimpleNamespace(**json.loads(said.read_text(encoding="utf-8")))
     report = out / "report.json"
     rows = json.loads(report.read_text(encoding="utf-8")) if report.exists() else []
     return SimpleNamespace(out=out, process=process, rows={row["notebook"]: row for row in rows})

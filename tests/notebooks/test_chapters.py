@@ -1,4 +1,4 @@
-"""Every chapter really executes, on the CPU, within its time."""
+"""Every chapter really executes, on the CPU."""
 
 from pathlib import Path
 
@@ -14,8 +14,7 @@ def test_there_are_chapters_and_all_of_them_ran(executed):
 
 
 @pytest.mark.parametrize("chapter", [path.stem for path in CHAPTERS])
-def test_chapter_passes_within_a_minute(executed, chapter):
+def test_chapter_passes(executed, chapter):
     row = executed.rows[chapter]
     assert row["state"] == "ok", row["failure"]
-    assert row["seconds"] < 60
     assert (executed.out / row["html"]).exists()
