@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, one_hot
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast, pipeline
 
 from utils.starter.sources.bangla_sentiment import data
@@ -14,6 +14,7 @@ from utils.starter.sources.common.positions import look_beside, mark_positions
 from utils.starter.sources.common.shipping import ship
 
 from .baseline import bag_of_words
+from .teacher import cut_up, teacher
 from .tokenizer import make_tokenizers
 
 REPO = "models/pathshala/sentiment-bn"
@@ -23,9 +24,12 @@ SEED = 11
 COMMENTS = 150_000
 RIVALS_COMMENTS = 40_000
 VOCABULARY = 5_000
-EPOCHS, BATCH = 2, 64
+TEACHERS_COMMENTS = 60_000
+FRAGMENTS = 45_000  # pieces of comments, whose labels are the teacher's alone
+TAUGHT = 0.5  # of a comment's label is what the teacher says
+EPOCHS, BATCH = 3, 64
 RATE, EMBEDDING_RATE = 1.5e-3, 2.5e-3
-BROKEN = 0.08  # of the comments, in training, with every word in pieces
+BROKEN = 0.35  # of the texts, in training, a second time with every word in pieces, as a new word would be
 LOST = 0.15  # of the tokens, in training: the model must not hang on any one word
 
 
@@ -64,13 +68,24 @@ def new_model(tokenizer: PreTrainedTokenizerFast) -> BertForSequenceClassificati
     return model
 
 
+def targets(rows: list[data.Row], fragments: list[str]) -> torch.Tensor:
+    """What the model is to say of the comments and then of the fragments: (texts, labels), each row adding to 1."""
+    teach = teacher([(row.text, row.label) for row in rows[:TEACHERS_COMMENTS]])
+    labels = one_hot(torch.tensor([row.label for row in rows]), len(data.LABELS))
+    said = torch.tensor(teach([row.text for row in rows]))
+    return torch.cat([(1 - TAUGHT) * labels + TAUGHT * said, torch.tensor(teach(fragments))]).float()
+
+
 def train(rows: list[data.Row]) -> tuple[BertForSequenceClassification, PreTrainedTokenizerFast]:
     training.reproducible(SEED)
     texts, chance = [row.text for row in rows], random.Random(SEED)
     tokenizer, in_pieces = make_tokenizers(texts[::4], VOCABULARY)  # every fourth shows the words that matter
     model = new_model(tokenizer)
-    whole, broken = (by(texts, truncation=True)["input_ids"] for by in (tokenizer, in_pieces))
-    encoded = [pair[chance.random() < BROKEN] for pair in zip(whole, broken, strict=True)]
+    fragments = cut_up(texts, FRAGMENTS, chance)
+    wanted = targets(rows, fragments)
+    whole, broken = (by(texts + fragments, truncation=True)["input_ids"] for by in (tokenizer, in_pieces))
+    again = chance.sample(range(len(whole)), round(BROKEN * len(whole)))
+    encoded, wanted = whole + [broken[i] for i in again], torch.cat([wanted, wanted[again]])
     schedule = [batch for _ in range(EPOCHS) for batch in training.batches([*map(len, encoded)], BATCH, chance)]
     special = torch.tensor(tokenizer.all_special_ids)
 
@@ -79,8 +94,7 @@ def train(rows: list[data.Row]) -> tuple[BertForSequenceClassification, PreTrain
         ids = inputs["input_ids"]
         lost = (torch.rand(ids.shape) < LOST) & ~torch.isin(ids, special)
         inputs["input_ids"] = ids.masked_fill(lost, tokenizer.unk_token_id)
-        labels = torch.tensor([rows[i].label for i in batch])
-        return cross_entropy(model(**inputs).logits, labels, label_smoothing=0.02)
+        return cross_entropy(model(**inputs).logits, wanted[batch], label_smoothing=0.02)
 
     training.fit(model, schedule, loss_of, steps=len(schedule), rate=RATE, embedding_rate=EMBEDDING_RATE)
     return model, tokenizer
@@ -117,6 +131,7 @@ def described(rows: list[data.Row]) -> dict[str, int | float]:
         "comments": len(rows),
         "written": len(data.kept()[0]),
         "rivals": len(examples),
+        "fragments": FRAGMENTS,
     }
     told |= {f"n_{mark}": sum(mark in row.marks for row in test) for mark in MARKS}
     for name, longest in (("words", 1), ("pairs", 2)):
