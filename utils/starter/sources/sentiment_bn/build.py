@@ -25,8 +25,9 @@ COMMENTS = 150_000
 RIVALS_COMMENTS = 40_000
 VOCABULARY = 5_000
 TEACHERS_COMMENTS = 60_000
-FRAGMENTS = 45_000  # pieces of comments, whose labels are the teacher's alone
-TAUGHT = 0.5  # of a comment's label is what the teacher says
+FRAGMENTS = 60_000  # pieces of comments; those without a negation get their labels from the teacher alone
+TAUGHT, LESS_TAUGHT = 0.5, 0.25  # of a comment's label is what the teacher says; where the words alone mislead, less
+MISLEADING = {"negation", "sarcasm"}  # marks of comments that mean something else than their words
 EPOCHS, BATCH = 3, 64
 RATE, EMBEDDING_RATE = 1.5e-3, 2.5e-3
 BROKEN = 0.35  # of the texts, in training, a second time with every word in pieces, as a new word would be
@@ -73,7 +74,8 @@ def targets(rows: list[data.Row], fragments: list[str]) -> torch.Tensor:
     teach = teacher([(row.text, row.label) for row in rows[:TEACHERS_COMMENTS]])
     labels = one_hot(torch.tensor([row.label for row in rows]), len(data.LABELS))
     said = torch.tensor(teach([row.text for row in rows]))
-    return torch.cat([(1 - TAUGHT) * labels + TAUGHT * said, torch.tensor(teach(fragments))]).float()
+    share = torch.tensor([LESS_TAUGHT if MISLEADING.intersection(row.marks) else TAUGHT for row in rows])[:, None]
+    return torch.cat([(1 - share) * labels + share * said, torch.tensor(teach(fragments))]).float()
 
 
 def train(rows: list[data.Row]) -> tuple[BertForSequenceClassification, PreTrainedTokenizerFast]:
@@ -81,7 +83,7 @@ def train(rows: list[data.Row]) -> tuple[BertForSequenceClassification, PreTrain
     texts, chance = [row.text for row in rows], random.Random(SEED)
     tokenizer, in_pieces = make_tokenizers(texts[::4], VOCABULARY)  # every fourth shows the words that matter
     model = new_model(tokenizer)
-    fragments = cut_up(texts, FRAGMENTS, chance)
+    fragments = [text for text in cut_up(texts, FRAGMENTS, chance) if "negation" not in data.marks_of(text)]
     wanted = targets(rows, fragments)
     whole, broken = (by(texts + fragments, truncation=True)["input_ids"] for by in (tokenizer, in_pieces))
     again = chance.sample(range(len(whole)), round(BROKEN * len(whole)))
@@ -131,7 +133,6 @@ def described(rows: list[data.Row]) -> dict[str, int | float]:
         "comments": len(rows),
         "written": len(data.kept()[0]),
         "rivals": len(examples),
-        "fragments": FRAGMENTS,
     }
     told |= {f"n_{mark}": sum(mark in row.marks for row in test) for mark in MARKS}
     for name, longest in (("words", 1), ("pairs", 2)):
