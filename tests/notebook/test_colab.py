@@ -92,6 +92,7 @@ def test_the_unmodified_chapter_runs_where_only_the_notebook_is(colab, uv, githu
     variables = environment(**github, HOME=home, HTTP_PROXY=nobody, HTTPS_PROXY=nobody)
     # pip would fetch the build backend, which is there. It reads "no" as: build isolation? no.
     variables |= {"PIP_NO_BUILD_ISOLATION": "no", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    variables["PIP_CONFIG_FILE"] = os.devnull  # Colab knows nothing of what this machine tells its pip
     for name in ("PYTHONPATH", "VIRTUAL_ENV", "NO_PROXY", "no_proxy"):
         variables.pop(name, None)
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import readers_environment
+
 CHAPTERS = sorted((Path(__file__).parents[2] / "chapters").glob("*.ipynb"))
 BIN = Path(sys.executable).parent
 
@@ -27,7 +29,7 @@ def test_passes_again_in_the_same_workspace(executed, chapter, tmp_path):
     assert (used / "hub" / "hub.db").exists() and any((used / "hf" / "hub").iterdir())
     again = subprocess.run(
         [BIN / "jupyter", "execute", "--kernel_name=python3", f"--output={tmp_path / 'again.ipynb'}", chapter],
-        env=os.environ | {"PATHSHALA_HOME": str(used)},
+        env=readers_environment() | {"PATHSHALA_HOME": str(used)},
         capture_output=True,
         text=True,
     )

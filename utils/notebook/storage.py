@@ -32,8 +32,13 @@ def watch_xet() -> Iterator[Traffic]:
     """Counts what `HfApi.upload_file` sends through Xet inside the block. Uploads go on as they would without it.
 
     hf_xet counts this itself, but the Hub's client keeps the count to itself. An upload through LFS is not seen.
+    Raises RuntimeError where Xet is switched off.
     """
+    from huggingface_hub import constants
     from huggingface_hub.utils._xet import get_xet_session
+
+    if constants.HF_HUB_DISABLE_XET:
+        raise RuntimeError("HF_HUB_DISABLE_XET চালু আছে, তাই Xet বন্ধ। সেটা তুলে দিয়ে kernel টা restart করো।")
 
     traffic = Traffic()
 
