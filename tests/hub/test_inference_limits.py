@@ -70,6 +70,7 @@ def test_who_takes_too_long_is_ended_and_the_next_question_is_answered(pool, mod
 
 
 def test_who_takes_too_much_memory_is_ended(pool, models):
+    assert ask(pool(), models, LONG)["result"]["tokens"] == 1000
     small = pool(memory=60 << 20)
     with pytest.raises(HubError) as refused:
         for _ in range(50):

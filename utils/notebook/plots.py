@@ -20,8 +20,13 @@ def use_bangla_font() -> None:
 
     for weight in ("Light", "Bold"):
         font_manager.fontManager.addfont(font.ROOT / "files" / f"HindSiliguri-{weight}.ttf")
-    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # it tells of every weight that is not there
+    logging.getLogger("matplotlib.font_manager").addFilter(_not_of_weights)
     rcParams["font.family"] = [font.FAMILY, "DejaVu Sans"]
+
+
+def _not_of_weights(record: logging.LogRecord) -> bool:
+    """matplotlib tells of every weight that a font has not; what else it tells stays to be read."""
+    return "find font weight" not in record.getMessage()
 
 
 def show(figure: Figure) -> None:
