@@ -24,9 +24,9 @@ def drawn(split: str, count: int, seed: int) -> list[Picture]:
         return [draw(number % len(DIGITS)) for number in range(count)]
 
 
-def shipped() -> dict[str, list[dict]]:
+def shipped(folder: Path = cards.STARTER / REPO) -> dict[str, list[dict]]:
     """The rows of each split as they are shipped: image (a PIL image), label (0 to 9), font."""
-    files = {split: str(cards.STARTER / REPO / "data" / f"{split}-*.parquet") for split in SIZES}
+    files = {split: str(folder / "data" / f"{split}-*.parquet") for split in SIZES}
     return {split: list(rows) for split, rows in load_dataset("parquet", data_files=files).items()}
 
 
@@ -45,9 +45,9 @@ def spread(pixels: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean(means))
 
 
-def measure() -> dict[str, float]:
+def measure(folder: Path = cards.STARTER / REPO) -> dict[str, float]:
     """Counts of the shipped data, and how far apart two pictures of one digit lie in the training split."""
-    rows = shipped()
+    rows = shipped(folder)
     fonts = {split: {row["font"] for row in found} for split, found in rows.items()}
     pictures = [row["image"].tobytes() for found in rows.values() for row in found]
     return {
@@ -72,11 +72,10 @@ def build() -> None:
                 for one in drawn(split, count, SEEDS[split])
             ]
             Dataset.from_list(rows, features=FEATURES).to_parquet(folder / "data" / f"{split}-00000-of-00001.parquet")
-        (folder / "README.md").write_text("", encoding="utf-8")
-    figures = measure()
-    tables = {f"fonts_{split}": table(split) for split in SIZES}
-    card = cards.render(Path(__file__).with_name("card.md"), figures | SIZES | tables)
-    (cards.STARTER / REPO / "README.md").write_text(card, encoding="utf-8")
+        figures = measure(folder)
+        tables = {f"fonts_{split}": table(split) for split in SIZES}
+        card = cards.render(Path(__file__).with_name("card.md"), figures | SIZES | tables)
+        (folder / "README.md").write_text(card, encoding="utf-8")
     print(*(f"{name:24} {value:.4f}" for name, value in figures.items()), sep="\n")
 
 

@@ -14,11 +14,14 @@ Figures = dict[str, float]
 def save(model: PreTrainedModel, folder: Path) -> None:
     """Writes the model with its weights in float16; whoever loads it gets float32, as its config says."""
     model.half().save_pretrained(folder)
-    path = folder / "config.json"
-    config = json.loads(path.read_text(encoding="utf-8"))
-    config["dtype"] = "float32"
-    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    load_as_float32(folder / "config.json")
     model.float()
+
+
+def load_as_float32(config: Path) -> None:
+    """Has a config say float32, whatever its weights are stored in."""
+    said = json.loads(config.read_text(encoding="utf-8")) | {"dtype": "float32"}
+    config.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
 
 
 def megabytes(folder: Path) -> str:

@@ -1,6 +1,5 @@
 """Trains the Stable Diffusion of Bangla digits part by part on one thread of a CPU, measures it and writes its repo."""
 
-import json
 import time
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from diffusers import StableDiffusionPipeline
 
 from utils.starter.sources.bangla_digits import build as digits
 from utils.starter.sources.common import cards
-from utils.starter.sources.common.shipping import ship_files
+from utils.starter.sources.common.shipping import load_as_float32, ship_files
 from utils.starter.sources.resnet_bangla_digits import build as classifier
 
 from . import drawing, pictures, prompts, text
@@ -44,9 +43,7 @@ def save(pipe: StableDiffusionPipeline, folder: Path) -> None:
     for part in (pipe.vae, pipe.text_encoder, pipe.unet):
         part.half()
     pipe.save_pretrained(folder)
-    path = folder / "text_encoder" / "config.json"
-    config = json.loads(path.read_text(encoding="utf-8")) | {"dtype": "float32"}
-    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    load_as_float32(folder / "text_encoder" / "config.json")
 
 
 def loaded(folder: Path) -> StableDiffusionPipeline:
