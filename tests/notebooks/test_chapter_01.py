@@ -2,22 +2,12 @@
 
 import ast
 
-import nbformat
 import pytest
 
 
 @pytest.fixture(scope="module")
-def said(executed):
-    """Cell id → the text that the cell put out."""
-    notebook = nbformat.read(executed.out / "notebooks" / "01_what_is_hugging_face.ipynb", as_version=4)
-    texts = {}
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            shown = [o.get("text") or o.get("data", {}).get("text/plain", "") for o in cell.outputs]
-            texts[cell.id] = "".join(
-                text for text, o in zip(shown, cell.outputs, strict=True) if o.get("name") != "stderr"
-            )
-    return texts
+def said(said_in):
+    return said_in("01_what_is_hugging_face")
 
 
 def test_the_three_lines_say_positive(said):

@@ -1,9 +1,7 @@
 """What the chapters say of their results is what came out: for each cell named here, the words its prose stands on."""
 
 import re
-from functools import cache
 
-import nbformat
 import pytest
 
 CLAIMS = {
@@ -53,23 +51,7 @@ CLAIMS = {
 }
 
 
-@pytest.fixture(scope="session")
-def said(executed):
-    """(chapter, cell id) → the text that the cell put out."""
-
-    @cache
-    def cells(chapter: str) -> dict[str, str]:
-        notebook = nbformat.read(executed.out / "notebooks" / f"{chapter}.ipynb", as_version=4)
-        shown = {cell.id: cell.outputs for cell in notebook.cells if cell.cell_type == "code"}
-        return {
-            name: "".join(o.get("text") or o.get("data", {}).get("text/plain", "") for o in outputs)
-            for name, outputs in shown.items()
-        }
-
-    return lambda chapter, cell: cells(chapter)[cell]
-
-
 @pytest.mark.parametrize(("chapter", "cell"), [(chapter, cell) for chapter, cells in CLAIMS.items() for cell in cells])
-def test_it_came_out_as_the_chapter_says(said, chapter, cell):
-    text = said(chapter, cell).strip()
+def test_it_came_out_as_the_chapter_says(said_in, chapter, cell):
+    text = said_in(chapter)[cell].strip()
     assert re.search(CLAIMS[chapter][cell], text), text

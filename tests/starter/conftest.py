@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
+import pytest
+
+from tests.hub.conftest import RunningHub, make_people
 from utils.starter.build import Figure, check
 
 
@@ -33,3 +36,13 @@ def heard() -> Iterator[list[str]]:
 def measured(name: str) -> dict[str, Figure]:
     """The figures of a shipped repo, beside those on its card."""
     return {figure.name: figure for figure in check(name)}
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory) -> Iterator[RunningHub]:
+    """A Hub as `pathshala hub serve` starts it, born with all starters."""
+    data = tmp_path_factory.mktemp("starters") / "data"
+    make_people(data)
+    running = RunningHub.start(data)
+    yield running
+    running.stop()

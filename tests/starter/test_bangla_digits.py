@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from datasets import load_dataset
 
-from tests.hub.conftest import RunningHub, make_people
 from utils.starter.sources.bangla_digits import build, drawing, fonts
 from utils.starter.sources.common import cards
 
@@ -104,19 +103,14 @@ def some_font():
 
 
 @pytest.mark.slow
-def test_through_a_real_hub(tmp_path):
-    make_people(tmp_path / "data")
-    hub = RunningHub.start(tmp_path / "data")
-    try:
-        code = """
+def test_through_a_real_hub(hub, tmp_path):
+    code = """
 from datasets import load_dataset
 digits = load_dataset("pathshala/bangla-digits")
 row = digits["test"][7]
 sizes = {split: len(rows) for split, rows in digits.items()}
 print(sizes, row["image"].size, digits["test"].features["label"].int2str(row["label"]))
 """
-        env = hub.environment("rahim", tmp_path / "home") | {"PYTHONIOENCODING": "utf-8"}
-        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, encoding="utf-8")
-        assert done.stdout == f"{build.SIZES} (32, 32) ৭\n", done.stderr
-    finally:
-        hub.stop()
+    env = hub.environment("rahim", tmp_path / "home") | {"PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, encoding="utf-8")
+    assert done.stdout == f"{build.SIZES} (32, 32) ৭\n", done.stderr

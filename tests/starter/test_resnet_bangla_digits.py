@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from tests.hub.conftest import TOKENS, RunningHub, make_people
+from tests.hub.conftest import TOKENS
 from utils.starter.sources.bangla_digits import build as digits
 from utils.starter.sources.common.cards import STARTER
 from utils.starter.sources.resnet_bangla_digits import build
@@ -54,30 +54,25 @@ def test_it_tells_the_digits_apart(rows, by_timm):
 
 
 @pytest.mark.slow
-def test_through_a_real_hub(tmp_path, rows, by_timm):
+def test_through_a_real_hub(hub, tmp_path, rows, by_timm):
     """timm's own `hf-hub:`, and the Inference API with the bytes of a picture."""
     import subprocess
     import sys
 
     from huggingface_hub import InferenceClient
 
-    make_people(tmp_path / "data")
-    hub = RunningHub.start(tmp_path / "data")
-    try:
-        code = f"""
+    code = f"""
 import timm, torch
 model = timm.create_model("hf-hub:{ID}", pretrained=True)
 print(model.pretrained_cfg["label_names"][3], {{str(weight.dtype) for weight in model.parameters()}})
 """
-        env = hub.environment("rahim", tmp_path / "home") | {"PYTHONIOENCODING": "utf-8"}
-        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, encoding="utf-8")
-        assert done.stdout == "৩ {'torch.float32'}\n", done.stderr
-        client = InferenceClient(
-            base_url=f"{hub.url}/models/{ID}", token=TOKENS["rahim"], headers={"X-Wait-For-Model": "true"}
-        )
-        for row, digit in list(zip(rows, by_timm, strict=True))[:5]:
-            picture = io.BytesIO()
-            row["image"].save(picture, "PNG")
-            assert client.image_classification(picture.getvalue())[0].label == "০১২৩৪৫৬৭৮৯"[digit]
-    finally:
-        hub.stop()
+    env = hub.environment("rahim", tmp_path / "home") | {"PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, encoding="utf-8")
+    assert done.stdout == "৩ {'torch.float32'}\n", done.stderr
+    client = InferenceClient(
+        base_url=f"{hub.url}/models/{ID}", token=TOKENS["rahim"], headers={"X-Wait-For-Model": "true"}
+    )
+    for row, digit in list(zip(rows, by_timm, strict=True))[:5]:
+        picture = io.BytesIO()
+        row["image"].save(picture, "PNG")
+        assert client.image_classification(picture.getvalue())[0].label == "০১২৩৪৫৬৭৮৯"[digit]

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from tests.hub.conftest import TOKENS, RunningHub, make_people
+from tests.hub.conftest import TOKENS
 from tests.starter.conftest import heard
 from utils.starter.sources.bangla_digits.drawing import DIGITS
 from utils.starter.sources.common.cards import STARTER
@@ -125,14 +125,11 @@ def test_words_that_name_a_digit_are_never_thrown_in():
 
 
 @pytest.mark.slow
-def test_through_a_real_hub(tmp_path, read):
+def test_through_a_real_hub(hub, tmp_path, read):
     """The three classes that a student may load it by, and the Inference API."""
     from huggingface_hub import InferenceClient
 
-    make_people(tmp_path / "data")
-    hub = RunningHub.start(tmp_path / "data")
-    try:
-        code = f"""
+    code = f"""
 import torch
 from diffusers import AutoPipelineForText2Image, DiffusionPipeline, StableDiffusionPipeline
 for kind in (StableDiffusionPipeline, AutoPipelineForText2Image, DiffusionPipeline):
@@ -141,16 +138,14 @@ for kind in (StableDiffusionPipeline, AutoPipelineForText2Image, DiffusionPipeli
     picture = pipe("৫", num_inference_steps=1).images[0]
     print(type(pipe).__name__, picture.size, pipe.unet.dtype, pipe.text_encoder.dtype)
 """
-        env = hub.environment("rahim", tmp_path / "home") | {"PYTHONIOENCODING": "utf-8"}
-        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, encoding="utf-8")
-        said = "StableDiffusionPipeline (32, 32) torch.float32 torch.float32\n"
-        assert done.stdout == 3 * said, done.stderr
-        client = InferenceClient(
-            base_url=f"{hub.url}/models/{ID}", token=TOKENS["rahim"], headers={"X-Wait-For-Model": "true"}
-        )
-        picture = client.text_to_image("বাংলা সংখ্যা চার", seed=1)
-        out = io.BytesIO()
-        picture.save(out, "PNG")
-        assert picture.size == (32, 32) and read([picture]) == [4]
-    finally:
-        hub.stop()
+    env = hub.environment("rahim", tmp_path / "home") | {"PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, encoding="utf-8")
+    said = "StableDiffusionPipeline (32, 32) torch.float32 torch.float32\n"
+    assert done.stdout == 3 * said, done.stderr
+    client = InferenceClient(
+        base_url=f"{hub.url}/models/{ID}", token=TOKENS["rahim"], headers={"X-Wait-For-Model": "true"}
+    )
+    picture = client.text_to_image("বাংলা সংখ্যা চার", seed=1)
+    out = io.BytesIO()
+    picture.save(out, "PNG")
+    assert picture.size == (32, 32) and read([picture]) == [4]

@@ -5,8 +5,6 @@ import sys
 
 import pytest
 
-from tests.hub.conftest import RunningHub
-
 CALL = """
 from gradio_client import Client
 client = Client("pathshala/sentiment-demo", verbose=False)
@@ -21,17 +19,13 @@ except Exception as error:
 
 
 @pytest.mark.slow
-def test_a_stranger_asks_it(tmp_path):
-    hub = RunningHub.start(tmp_path / "data")
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", CALL],
-            env=hub.environment(None, tmp_path / "hf"),
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-    finally:
-        hub.stop()
+def test_a_stranger_asks_it(hub, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", CALL],
+        env=hub.environment(None, tmp_path / "hf"),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.stdout.splitlines() == ["ভালো", "খারাপ 1.0", "আগে একটা মন্তব্য লেখো"], done.stderr
