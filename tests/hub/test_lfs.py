@@ -124,7 +124,7 @@ def test_a_sha256_alone_opens_nothing(hub, api, http, commit, new_repo):
     assert http.post(href, json={"oid": sha256(secret), "size": 500}).status_code == 404
 
     upload(http, mine, secret)
-    assert commit(mine, ("file", {"path": "x", "content": pointer.replace("500", "7")})).status_code == 200
+    assert commit(mine, ("file", {"path": "x", "content": pointer.replace("size 500", "size 7")})).status_code == 200
     assert http.get(f"/{mine}/resolve/main/x").content == secret
     assert api.get_paths_info(mine, ["x"])[0].size == 500, "the size is what the file has, not what the pointer says"
 
