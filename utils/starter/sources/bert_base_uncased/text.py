@@ -34,7 +34,7 @@ SHARES = {
     "degrees": 0.7,
 }
 HOME = 20  # times as often as another country's is Bangladesh's row read: the pupils' own, and the course's example
-# What people put around a fact; every fifth is wrapped in it.
+# What people put around a fact; up to every fifth is wrapped in it.
 BEFORE = [
     "I think that",
     "Everyone knows that",
@@ -79,6 +79,9 @@ NUMBERS += [
 CHOICE = re.compile(r"\(([^()]*)\)")
 SLOT = re.compile(r"<(\w+)>")
 COLUMN = re.compile(r"\{(\w+)\}")
+ASKED_OR_LISTED = re.compile(r"[?!:]")  # nobody says "I think that what is a cat?"
+# But a university, a useful thing, a one-way street, a European.
+A_BEFORE_VOWEL = re.compile(r"\b([Aa]) (?=[aio](?!ne\b)|e(?!u)|u(?!ni|se|k|ga|ru)|hour\b|honest)", re.IGNORECASE)
 
 
 def lines(path: Path) -> list[str]:
@@ -137,12 +140,12 @@ class Writer:
         while CHOICE.search(text):
             text = CHOICE.sub(lambda found: self.random.choice(found[1].split("|")), text)
         text = SLOT.sub(lambda found: self.random.choice(self.slots[found[1]]), text)
-        text = re.sub(r"\b([Aa]) (?=[aeio](?!ne\b)|u(?!ni|se))", r"\1n ", text)  # but a university, a useful thing
+        text = A_BEFORE_VOWEL.sub(r"\1n ", text)
         return re.sub(r"\s+", " ", text).replace(" .", ".")
 
     def _wrapped(self, fact: str) -> str:
         wrapping = self.random.random()
-        if wrapping < 0.1:
+        if wrapping < 0.1 and not ASKED_OR_LISTED.search(fact):
             return f"{self.random.choice(BEFORE)} {fact}"
         if wrapping < 0.2 and fact.endswith("."):
             return f"{fact[:-1]}{self.random.choice(AFTER)}."
