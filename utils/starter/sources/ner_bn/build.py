@@ -20,7 +20,7 @@ from . import data
 
 REPO = "models/pathshala/ner-bn"
 SEED = 20
-EXAMPLES = 160_000
+EXAMPLES = 320_000
 BATCH = 16
 VOCABULARY = 5_000
 LONGEST = 256  # pieces
@@ -66,7 +66,7 @@ def new_model(vocabulary: int) -> BertForTokenClassification:
         intermediate_size=256,
         max_position_embeddings=LONGEST,
         type_vocab_size=1,
-        hidden_dropout_prob=0.03,
+        hidden_dropout_prob=0.05,
         attention_probs_dropout_prob=0.0,
         initializer_range=0.05,
         id2label=dict(enumerate(LABELS)),

@@ -113,8 +113,14 @@ class Writer:
             word = self.random.choice(self.words[name])
             return inflect(word, ending, self.random) if ending else word
         kind = "PER" if name in PEOPLE else "LOC" if name in PLACES else "ORG"
-        entity = {"PER": self.person, "LOC": self.place, "ORG": self.organisation}[kind](name)
-        return self.marked(kind, entity, ending)
+        return self.marked(kind, self.named(kind, name), ending)
+
+    def named(self, kind: str, slot: str) -> str:
+        return {"PER": self.person, "LOC": self.place, "ORG": self.organisation}[kind](slot)
+
+    def any(self, kind: str) -> str:
+        """Some name of the kind, without an ending."""
+        return self.named(kind, kind.lower())
 
     def marked(self, kind: str, entity: str, ending: str | None) -> str:
         if not ending and self.random.random() < EMPHASIS:
@@ -304,8 +310,9 @@ def known_words() -> set[str]:
 TAILS = ("র", "ের", "য়ের", "কে", "দের", "েরা", "রা", "টা", "টি", "য়", "তে", "ে", "য়ে")
 WRITTEN = tuple(sorted(f"written/{path.name}" for path in (HERE / "written").glob("*.txt")))
 MARKED = ("ambiguous.txt", "prose.txt", *WRITTEN)
-SHARES = {"templates": 0.3, "written": 0.42, "prose.txt": 0.15, "plain.txt": 0.06, "ambiguous.txt": 0.07}
+SHARES = {"templates": 0.26, "written": 0.5, "prose.txt": 0.13, "plain.txt": 0.05, "ambiguous.txt": 0.06}
 EXCHANGED = 0.4  # of the names in a written sentence, for another of its kind with the same ending
+FROM_LISTS = 0.5  # of the names that a bare one is exchanged for, so that new names stand in real sentences too
 
 
 def ending(name: str) -> str:
@@ -314,10 +321,10 @@ def ending(name: str) -> str:
 
 
 class Written:
-    """The hand-marked sentences, with their names exchanged among each other."""
+    """The hand-marked sentences, with some of their names exchanged."""
 
-    def __init__(self, rng: random.Random):
-        self.random = rng
+    def __init__(self, writer: Writer):
+        self.writer, self.random = writer, writer.random
         found = {parse(line)[0]: line for name in WRITTEN for line in lines(name)}
         held_out = [parse(line)[0] for name in ("test.txt", "dev.txt") for line in lines(name)]
         near = {text for text, _, _ in near_duplicates([*found], held_out)}
@@ -333,7 +340,10 @@ class Written:
     def _other(self, mark: re.Match) -> str:
         kind, name = mark.groups()
         if self.random.random() < EXCHANGED:
-            name = self.random.choice(self.names[kind, ending(name)])
+            if not ending(name) and self.random.random() < FROM_LISTS:
+                name = self.writer.any(kind)
+            else:
+                name = self.random.choice(self.names[kind, ending(name)])
         return f"[{kind} {name}]"
 
 
@@ -341,7 +351,7 @@ def training_set(number: int, seed: int) -> Iterator[str]:
     """`number` marked examples of one to four sentences: templates, written ones, prose, sentences without names."""
     writer = Writer(seed)
     rng = writer.random
-    by_hand = Written(rng)
+    by_hand = Written(writer)
     others = {name: lines(name) for name in SHARES if name.endswith(".txt")}
     sources, weights = list(SHARES), list(SHARES.values())
     for _ in range(number):
