@@ -1,5 +1,7 @@
 """The miniature BERT: it fills the course's blank, its card tells the truth, and it never read its test."""
 
+import re
+
 import pytest
 import yaml
 
@@ -41,7 +43,7 @@ def test_the_capital_of_bangladesh(fill):
 
 
 def test_ordinary_sentences_near_none_of_training(fill):
-    assert build.share_right(fill, DEV, 1) >= 0.5
+    assert build.share_right(fill, DEV, 1) >= 0.65
 
 
 @pytest.mark.parametrize(
@@ -105,7 +107,7 @@ def test_short_name_leads_to_the_repo():
 
 def test_held_out_sentences_have_one_blank_and_are_different():
     assert len(TEST) == 30
-    assert len(DEV) >= 50
+    assert len(DEV) >= 100
     assert all(sentence.count("[MASK]") == 1 for sentence, _ in TEST + DEV)
     assert len({sentence for sentence, _ in TEST + DEV}) == len(TEST + DEV)
 
@@ -129,6 +131,12 @@ def test_phrasings_expand_whole():
         sentence = writer.sentence()
         assert not set("(){}<>|") & set(sentence), sentence
         assert sentence.isascii()
+
+
+def test_a_stands_before_consonants_and_an_before_vowels():
+    write = text.Writer(3).topics["countries"]
+    wrong = re.compile(r"\ba [AEIO](?!u)[a-z]|\ban (?:eu|U[gk]|[b-df-gj-np-tv-z])", re.IGNORECASE)
+    assert [sentence for sentence in (write() for _ in range(5_000)) if wrong.search(sentence)] == []
 
 
 def test_a_pupil_s_facts_are_there():

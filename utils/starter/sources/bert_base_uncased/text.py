@@ -79,9 +79,9 @@ NUMBERS += [
 CHOICE = re.compile(r"\(([^()]*)\)")
 SLOT = re.compile(r"<(\w+)>")
 COLUMN = re.compile(r"\{(\w+)\}")
-ASKED_OR_LISTED = re.compile(r"[?!:]")  # nobody says "I think that what is a cat?"
+NO_STATEMENT = re.compile(r"[?!:]")  # nobody says "I think that what is a cat?"
 # But a university, a useful thing, a one-way street, a European.
-A_BEFORE_VOWEL = re.compile(r"\b([Aa]) (?=[aio](?!ne\b)|e(?!u)|u(?!ni|se|k|ga|ru)|hour\b|honest)", re.IGNORECASE)
+A_BEFORE_VOWEL = re.compile(r"\b(a) (?=[aio](?!ne\b)|e(?!u)|u(?!ni|se|k|ga|ru)|hour\b|honest)", re.IGNORECASE)
 
 
 def lines(path: Path) -> list[str]:
@@ -145,7 +145,7 @@ class Writer:
 
     def _wrapped(self, fact: str) -> str:
         wrapping = self.random.random()
-        if wrapping < 0.1 and not ASKED_OR_LISTED.search(fact):
+        if wrapping < 0.1 and not NO_STATEMENT.search(fact):
             return f"{self.random.choice(BEFORE)} {fact}"
         if wrapping < 0.2 and fact.endswith("."):
             return f"{fact[:-1]}{self.random.choice(AFTER)}."

@@ -116,11 +116,8 @@ class Writer:
         return self.marked(kind, self.named(kind, name), ending)
 
     def named(self, kind: str, slot: str) -> str:
+        """A name without an ending; the slots "per", "loc" and "org" take any of their kind."""
         return {"PER": self.person, "LOC": self.place, "ORG": self.organisation}[kind](slot)
-
-    def any(self, kind: str) -> str:
-        """Some name of the kind, without an ending."""
-        return self.named(kind, kind.lower())
 
     def marked(self, kind: str, entity: str, ending: str | None) -> str:
         if not ending and self.random.random() < EMPHASIS:
@@ -341,7 +338,7 @@ class Written:
         kind, name = mark.groups()
         if self.random.random() < EXCHANGED:
             if not ending(name) and self.random.random() < FROM_LISTS:
-                name = self.writer.any(kind)
+                name = self.writer.named(kind, kind.lower())
             else:
                 name = self.random.choice(self.names[kind, ending(name)])
         return f"[{kind} {name}]"
